@@ -1,0 +1,98 @@
+"""The critic all methods share: H-step backups in chunk space (``method.md`` 3)."""
+
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from driftpolicy.agents.base import AgentConfig, Metrics, polyak, window_valid
+from driftpolicy.batch import Batch
+from driftpolicy.networks import CriticEnsemble
+
+
+class Critic(eqx.Module):
+    """An ensemble of Q functions over action chunks, and its Polyak average, the target."""
+
+    online: CriticEnsemble
+    target: CriticEnsemble
+    config: AgentConfig = eqx.field(static=True)
+
+    @classmethod
+    def create(
+        cls, config: AgentConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
+    ) -> Self:
+        """A fresh ensemble and a target equal to it."""
+        online = CriticEnsemble(
+            observation_dim, chunk_dim, config.critic_hidden, members=config.critics, key=key
+        )
+        return cls(online, online, config)
+
+    def aggregate(self, values: Float[Array, "members ..."]) -> Float[Array, "..."]:
+        """One value from the members': their mean, or their minimum."""
+        reduce = jnp.mean if self.config.critic_aggregation == "mean" else jnp.min
+        return reduce(values, axis=0)
+
+    def score(
+        self,
+        observation: Float[Array, "*batch observation"],
+        chunks: Float[Array, "*batch candidates chunk"],
+    ) -> Float[Array, "*batch candidates"]:
+        """``Q(s, a)`` of each candidate under the online ensemble."""
+        return self.aggregate(self.online(observation[..., None, :], chunks))
+
+    def best(
+        self,
+        observation: Float[Array, "*batch observation"],
+        chunks: Float[Array, "*batch candidates chunk"],
+    ) -> Float[Array, "*batch chunk"]:
+        """The candidate of highest ``Q`` in each state."""
+        if chunks.shape[-2] == 1:
+            return chunks[..., 0, :]
+        index = jnp.argmax(self.score(observation, chunks), axis=-1)
+        return jnp.take_along_axis(chunks, index[..., None, None], axis=-2)[..., 0, :]
+
+    def top_k(
+        self,
+        observation: Float[Array, "*batch observation"],
+        chunks: Float[Array, "*batch candidates chunk"],
+        count: int,
+    ) -> Float[Array, "*batch {count} chunk"]:
+        """The ``count`` candidates of highest ``Q`` in each state, best first."""
+        _, index = jax.lax.top_k(self.score(observation, chunks), count)
+        return jnp.take_along_axis(chunks, index[..., None], axis=-2)
+
+    def backup(self, batch: Batch, next_chunk: Float[Array, "batch chunk"]) -> Float[Array, " batch"]:
+        """``y = R + gamma^H * mask * Q_target(s', a')``, aggregated over the target ensemble."""
+        value = self.aggregate(self.target(batch.next_observation, next_chunk))
+        factor = self.config.discount**self.config.chunk_length
+        return jax.lax.stop_gradient(batch.reward + factor * batch.mask * value)
+
+    def weight(self, batch: Batch) -> Float[Array, " batch"]:
+        """Which windows count: those inside one episode and, if kept, those that terminated."""
+        inside = window_valid(batch)
+        if self.config.terminal_windows == "drop":
+            return inside
+        return jnp.maximum(inside, 1.0 - batch.mask)
+
+    def loss(
+        self, online: CriticEnsemble, batch: Batch, backup: Float[Array, " batch"]
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """``L_Q``: mean over members and batch of ``weight * (Q_i(s, a) - y)^2``."""
+        chunk = batch.actions.reshape(batch.actions.shape[0], -1)
+        values = online(batch.observation, chunk)
+        weight = self.weight(batch)
+        loss = jnp.mean(weight * (values - backup) ** 2)
+        count = jnp.maximum(jnp.sum(weight), 1.0)
+        return loss, {
+            "critic_loss": loss,
+            "q": jnp.sum(weight * jnp.mean(values, axis=0)) / count,
+            "q_target": jnp.sum(weight * backup) / count,
+            "valid": jnp.mean(weight),
+        }
+
+    def step(self, online: CriticEnsemble) -> Self:
+        """The critic with new online parameters and the target moved towards them."""
+        target = polyak(self.target, online, self.config.target_rate)
+        return type(self)(online, target, self.config)

@@ -1,0 +1,245 @@
+"""Drifting fields: the mathematics of the method, as pure functions of arrays.
+
+A *drifting field* moves the samples of a source ``q`` towards a target ``p``: attraction to samples
+of ``p`` (the positives), repulsion from samples of ``q`` (the negatives). Training regresses a
+one-step generator on its own samples moved along the field, which realises a Wasserstein-2 gradient
+flow of ``KL(q || p)`` in the weights of the generator.
+
+* :func:`mean_shift_field`: the field of the theory (Drifting Field Policy, arXiv 2605.07727).
+* :func:`drift_loss`: the loss policies are trained with; its default field is that of Deng et al.
+  2026 (arXiv 2602.04770, Algorithm 2).
+
+Nothing here knows of networks, states or rewards.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Kernel = Literal["laplace", "gaussian"]
+Form = Literal["two-sided", "mean-shift"]
+
+_DISTANCE_FLOOR = 1e-4  # |x - y| is floored here: coinciding points stay finite
+_SCALE_FLOOR = 1e-3  # floor of the mean distance and of sigma
+_AFFINITY_FLOOR = 1e-6  # floor under the square root of the two-sided affinity
+_FORCE_FLOOR = 1e-4  # floor of the root mean square a force is divided by
+_SELF_PENALTY = 100.0  # added to a sample's distance to itself: no self-repulsion
+
+
+class DriftInfo(NamedTuple):
+    """What to log: the loss itself is constant by construction, these are not.
+
+    Attributes:
+        scale: mean distance between samples and targets over the weighted batch.
+        raw_norms: root mean square of the force of each temperature before its normalisation; falls
+            towards zero as the generator fits its target.
+        nonfinite: number of states of non-zero weight that held a NaN or an infinity.
+    """
+
+    scale: Float[Array, ""]
+    raw_norms: Float[Array, " temperatures"]
+    nonfinite: Float[Array, ""]
+
+
+def mean_shift_field(
+    x: Float[Array, "points dim"],
+    positives: Float[Array, "positives dim"],
+    negatives: Float[Array, "negatives dim"],
+    *,
+    bandwidth: float | Float[Array, ""],
+) -> Float[Array, "points dim"]:
+    r"""The drifting field of the theory, with the Gaussian kernel ``k(x, y) = exp(-|x-y|^2 / 2h^2)``.
+
+    .. math::
+        V_{p,q}(x) = \frac{E_p[k(x,y)(y-x)]}{E_p[k(x,y)]} - \frac{E_q[k(x,y)(y-x)]}{E_q[k(x,y)]}
+                   = h^2 (\nabla \log p_{kde}(x) - \nabla \log q_{kde}(x))
+
+    Anti-symmetric in ``(positives, negatives)``, hence zero where both are the same set; equivariant
+    under translations; invariant in the order of positives and of negatives. A NaN in a sample set
+    makes the field NaN.
+
+    Args:
+        x: query points.
+        positives: samples of the target ``p``.
+        negatives: samples of the source ``q``.
+        bandwidth: ``h > 0``, in the units of ``x``.
+
+    Returns:
+        ``V_{p,q}`` at each query point.
+
+    Source: arXiv 2605.07727, section 3 (definition of the field); the KDE identity is exact.
+    """
+
+    def shift(samples: Float[Array, "samples dim"]) -> Float[Array, "points dim"]:
+        squared = jnp.sum((x[:, None] - samples[None]) ** 2, axis=-1)
+        weights = jax.nn.softmax(-squared / (2.0 * bandwidth**2), axis=-1)
+        return weights @ samples - x
+
+    return shift(positives) - shift(negatives)
+
+
+def _affinity(
+    logits: Float[Array, "batch generated targets"],
+) -> Float[Array, "batch generated targets"]:
+    """Two-sided normalisation: the geometric mean of the row and the column softmax, floored."""
+    both = jax.nn.softmax(logits, axis=-1) * jax.nn.softmax(logits, axis=-2)
+    return jnp.sqrt(jnp.maximum(both, _AFFINITY_FLOOR))
+
+
+def _two_sided_coefficients(
+    logits: Float[Array, "batch generated targets"],
+    target_weights: Float[Array, "batch targets"],
+    generated: int,
+) -> Float[Array, "batch generated targets"]:
+    """Steps 3 and 4: ``C_pos = A_pos sum_j A_neg``, ``C_neg = -A_neg sum_j A_pos``."""
+    affinity = _affinity(logits) * target_weights[:, None]
+    negative, positive = affinity[..., :generated], affinity[..., generated:]
+    attract = positive * jnp.sum(negative, axis=-1, keepdims=True)
+    repel = -negative * jnp.sum(positive, axis=-1, keepdims=True)
+    return jnp.concatenate([repel, attract], axis=-1)
+
+
+def _mean_shift_coefficients(
+    logits: Float[Array, "batch generated targets"],
+    target_weights: Float[Array, "batch targets"],
+    generated: int,
+) -> Float[Array, "batch generated targets"]:
+    """Section 2: the mean shift to the positives minus the mean shift to the negatives."""
+    logits = logits + jnp.log(target_weights)[:, None]
+    attract = jax.nn.softmax(logits[..., generated:], axis=-1)
+    repel = -jax.nn.softmax(logits[..., :generated], axis=-1)
+    return jnp.concatenate([repel, attract], axis=-1)
+
+
+def _field(
+    generated: Float[Array, "batch generated dim"],
+    positives: Float[Array, "batch positives dim"],
+    state_weights: Float[Array, " batch"],
+    positive_weights: Float[Array, "batch positives"] | None,
+    temperatures: tuple[float, ...],
+    kernel: Kernel,
+    form: Form,
+) -> tuple[Float[Array, "batch generated dim"], Float[Array, ""], DriftInfo]:
+    """The summed normalised force ``F``, ``sigma``, and the diagnostics (steps 1 to 5)."""
+    batch, count, dim = generated.shape
+    targets = jnp.concatenate([generated, positives], axis=1)
+    target_weights = jnp.ones((batch, targets.shape[1]), generated.dtype)
+    if positive_weights is not None:
+        target_weights = target_weights.at[:, count:].set(positive_weights)
+
+    # A batch with no weight at all divides by one instead of zero: every sum is then zero too.
+    total = jnp.maximum(jnp.sum(state_weights), jnp.finfo(generated.dtype).tiny)
+    rows = state_weights[:, None, None]
+    squared = jnp.sum((generated[:, :, None] - targets[:, None]) ** 2, axis=-1)
+    distances = jnp.maximum(jnp.sqrt(squared), _DISTANCE_FLOOR)
+    scale = jnp.sum(rows * distances) / (total * count * targets.shape[1])
+    sigma = jnp.maximum(scale / dim**0.5, _SCALE_FLOOR)
+
+    normalised = distances / jnp.maximum(scale, _SCALE_FLOOR)
+    normalised = normalised.at[:, jnp.arange(count), jnp.arange(count)].add(_SELF_PENALTY)
+    coefficients = _two_sided_coefficients if form == "two-sided" else _mean_shift_coefficients
+
+    force = jnp.zeros_like(generated)
+    raw_norms = []
+    for tau in temperatures:
+        logits = -normalised / tau if kernel == "laplace" else -(normalised**2) / (2 * tau**2)
+        c = coefficients(logits, target_weights, count)
+        raw = (c @ targets - jnp.sum(c, axis=-1, keepdims=True) * generated) / sigma
+        norm = jnp.sqrt(jnp.sum(rows * raw**2) / (total * count * dim))
+        force = force + raw / jnp.maximum(norm, _FORCE_FLOOR)
+        raw_norms.append(norm)
+    return force, sigma, DriftInfo(scale, jnp.stack(raw_norms), jnp.zeros_like(scale))
+
+
+def _check(temperatures: tuple[float, ...], kernel: str, form: str) -> None:
+    if not temperatures or any(tau <= 0 for tau in temperatures):
+        raise ValueError(f"temperatures must be one or more positive numbers, not {temperatures}")
+    if kernel not in ("laplace", "gaussian"):
+        raise ValueError(f"kernel must be 'laplace' or 'gaussian', not {kernel!r}")
+    if form not in ("two-sided", "mean-shift"):
+        raise ValueError(f"form must be 'two-sided' or 'mean-shift', not {form!r}")
+
+
+def drift_loss(
+    generated: Float[Array, "batch generated dim"],
+    positives: Float[Array, "batch positives dim"],
+    *,
+    temperatures: tuple[float, ...] = (0.05,),
+    state_weights: Float[Array, " batch"] | None = None,
+    positive_weights: Float[Array, "batch positives"] | None = None,
+    kernel: Kernel = "laplace",
+    form: Form = "two-sided",
+) -> tuple[Float[Array, " batch"], DriftInfo]:
+    r"""The drifting loss of each state: the generator's samples regressed on themselves, drifted.
+
+    .. math::
+        L = \frac{1}{GS} \sum_{g} \left\| \frac{X_g}{\sigma}
+            - \mathrm{stopgrad}\left(\frac{X_g}{\sigma} + F_g\right) \right\|^2,
+        \qquad F = \sum_\tau \frac{F_\tau}{\mathrm{rms}(F_\tau)}
+
+    For a state with generated samples ``X`` and targets ``Y = [stopgrad(X); P]``: distances
+    ``D_ij = |X_i - Y_j|``, ``scale = mean(D)`` over the whole batch, ``sigma = scale / sqrt(S)``.
+    Each temperature ``tau`` gives affinities ``A`` from ``D / scale``, coefficients
+    ``C_pos = A_pos sum(A_neg)``, ``C_neg = -A_neg sum(A_pos)`` and the force
+    ``F_tau = sum_j C_j (Y_j - X) / sigma``. A sample does not repel itself.
+
+    The states of a batch share ``scale`` and the normalisation of the force. Gradients reach
+    ``generated`` through the first ``X`` only. Because each force is divided by its root mean
+    square, the VALUE of the loss is constant (1 for one temperature): watch ``info.raw_norms``.
+
+    Args:
+        generated: ``X``, G samples of the policy in each state.
+        positives: ``P``, samples of the target in each state.
+        temperatures: kernel widths in units of ``scale``, each > 0.
+        state_weights: 0 or 1 per state; a state of weight 0 contributes to nothing, whatever it
+            holds, and its loss is 0. Default: all 1.
+        positive_weights: factors >= 0 on the affinities of the positives. Default: all 1.
+        kernel: ``exp(-d / tau)`` ("laplace") or ``exp(-d^2 / 2 tau^2)`` ("gaussian").
+        form: "two-sided" as above, or the plain "mean-shift" difference of section 2 of the theory,
+            where the weights of the positives weigh the kernel average.
+
+    Returns:
+        The loss per state, and the diagnostics. Computed in float32 or wider whatever the inputs. A
+        state that holds a NaN or an infinity has loss NaN, is left out of all that states share,
+        and is counted in ``info.nonfinite``.
+
+    Raises:
+        ValueError: on an empty or non-positive temperature, an unknown kernel or form.
+
+    Source: Deng et al. 2026, arXiv 2602.04770, Algorithm 2; arXiv 2605.07727, section 4.
+    """
+    temperatures = tuple(temperatures)
+    _check(temperatures, kernel, form)
+    dtype = jnp.promote_types(jnp.promote_types(generated.dtype, positives.dtype), jnp.float32)
+    generated, positives = generated.astype(dtype), positives.astype(dtype)
+    if state_weights is None:
+        state_weights = jnp.ones(generated.shape[0], dtype)
+    weights = state_weights.astype(dtype)
+
+    finite = jnp.all(jnp.isfinite(generated), axis=(1, 2))
+    finite &= jnp.all(jnp.isfinite(positives), axis=(1, 2))
+    if positive_weights is not None:
+        positive_weights = positive_weights.astype(dtype)
+        finite &= jnp.all(jnp.isfinite(positive_weights), axis=1)
+        positive_weights = jnp.where(finite[:, None], positive_weights, 1)
+    used = finite & (weights != 0)
+    generated = jnp.where(used[:, None, None], generated, 0)
+    positives = jnp.where(used[:, None, None], positives, 0)
+
+    force, sigma, info = _field(
+        jax.lax.stop_gradient(generated),
+        jax.lax.stop_gradient(positives),
+        jnp.where(used, weights, 0),
+        None if positive_weights is None else jax.lax.stop_gradient(positive_weights),
+        temperatures,
+        kernel,
+        form,
+    )
+    position = generated / sigma
+    target = jax.lax.stop_gradient(position + force)
+    loss = weights * jnp.mean((position - target) ** 2, axis=(1, 2))
+    loss = jnp.where(used, loss, jnp.where(weights != 0, jnp.nan, 0.0))
+    nonfinite = jnp.sum(jnp.where(finite, 0, weights != 0)).astype(dtype)
+    return loss, info._replace(nonfinite=nonfinite)
