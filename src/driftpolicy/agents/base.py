@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -87,11 +87,11 @@ class Agent(eqx.Module):
     @abstractmethod
     def create(
         cls, config: AgentConfig, observation_dim: int, action_dim: int, key: PRNGKeyArray
-    ) -> Self:
+    ) -> "Agent":
         """A fresh agent in the offline phase."""
 
     @abstractmethod
-    def update(self, batch: Batch, key: PRNGKeyArray) -> tuple[Self, Metrics]:
+    def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["Agent", Metrics]:
         """One gradient step. The metrics have the same names in both phases (NaN: not measured)."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class Agent(eqx.Module):
         """The method's decision rule, in [-1, 1]."""
 
     @abstractmethod
-    def start_online(self) -> Self:
+    def start_online(self) -> "Agent":
         """The agent at the switch from the offline to the online phase."""
 
     def _as_actions(self, chunk: Float[Array, "... flat"]) -> Float[Array, "... chunk action"]:

@@ -1,7 +1,5 @@
 """The critic all methods share: H-step backups in chunk space (``method.md`` 3)."""
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -22,7 +20,7 @@ class Critic(eqx.Module):
     @classmethod
     def create(
         cls, config: AgentConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
-    ) -> Self:
+    ) -> "Critic":
         """A fresh ensemble and a target equal to it."""
         online = CriticEnsemble(
             observation_dim, chunk_dim, config.critic_hidden, members=config.critics, key=key
@@ -63,7 +61,9 @@ class Critic(eqx.Module):
         _, index = jax.lax.top_k(self.score(observation, chunks), count)
         return jnp.take_along_axis(chunks, index[..., None], axis=-2)
 
-    def backup(self, batch: Batch, next_chunk: Float[Array, "batch chunk"]) -> Float[Array, " batch"]:
+    def backup(
+        self, batch: Batch, next_chunk: Float[Array, "batch chunk"]
+    ) -> Float[Array, " batch"]:
         """``y = R + gamma^H * mask * Q_target(s', a')``, aggregated over the target ensemble."""
         value = self.aggregate(self.target(batch.next_observation, next_chunk))
         factor = self.config.discount**self.config.chunk_length
@@ -92,7 +92,7 @@ class Critic(eqx.Module):
             "valid": jnp.mean(weight),
         }
 
-    def step(self, online: CriticEnsemble) -> Self:
+    def step(self, online: CriticEnsemble) -> "Critic":
         """The critic with new online parameters and the target moved towards them."""
         target = polyak(self.target, online, self.config.target_rate)
         return type(self)(online, target, self.config)

@@ -7,7 +7,7 @@ slowly moving anchor ``pi_old`` proposes, which is a Wasserstein-2 gradient step
 """
 
 import dataclasses
-from typing import Literal, Self
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -70,7 +70,9 @@ class DFPConfig(AgentConfig):
         within = 1 <= self.positives <= self.candidates
         require(self, "positives", within, f"between 1 and --candidates ({self.candidates})")
         taus = self.temperatures
-        require(self, "temperatures", len(taus) > 0 and min(taus) > 0, "one or more numbers above 0")
+        require(
+            self, "temperatures", len(taus) > 0 and min(taus) > 0, "one or more numbers above 0"
+        )
         require(self, "improvement_weight", self.improvement_weight >= 0, "at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
         require(self, "soft_alpha", self.soft_alpha > 0, "above 0")
@@ -91,7 +93,7 @@ class DFP(Agent):
     @classmethod
     def create(
         cls, config: DFPConfig, observation_dim: int, action_dim: int, key: PRNGKeyArray
-    ) -> Self:
+    ) -> "DFP":
         """A fresh agent in the offline phase."""
         actor_key, critic_key = jax.random.split(key)
         chunk_dim = config.chunk_length * action_dim
@@ -106,11 +108,11 @@ class DFP(Agent):
         """The best of N' fresh samples under the critic."""
         return self._as_actions(self._decide(observation, key))
 
-    def start_online(self) -> Self:
+    def start_online(self) -> "DFP":
         """The anchor becomes a copy of the policy; the improvement loss starts."""
         return dataclasses.replace(self, anchor=self.actor)
 
-    def update(self, batch: Batch, key: PRNGKeyArray) -> tuple[Self, Metrics]:
+    def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["DFP", Metrics]:
         """One Adam step on ``L_Q + L_BC`` (offline), ``+ lambda L_topK`` (online)."""
         next_key, noise_key, candidate_key = jax.random.split(key, 3)
         backup = self.critic.backup(batch, self._decide(batch.next_observation, next_key))
