@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -74,19 +74,22 @@ def choice(config: object, name: str, allowed: tuple[str, ...]) -> None:
     require(config, name, getattr(config, name) in allowed, "one of " + ", ".join(allowed))
 
 
-class Agent(eqx.Module):
+_Config = TypeVar("_Config", bound=AgentConfig)
+
+
+class Agent(eqx.Module, Generic[_Config]):
     """An immutable record of everything training changes, and how one batch changes it.
 
     ``update``, ``act`` and ``start_online`` are pure: they can be jitted, scanned over steps and
     vmapped over seeds. The loops, the evaluation and the checkpoints know only this class.
     """
 
-    config: eqx.AbstractVar[AgentConfig]
+    config: _Config = eqx.field(static=True)
 
     @classmethod
     @abstractmethod
     def create(
-        cls, config: AgentConfig, observation_dim: int, action_dim: int, key: PRNGKeyArray
+        cls, config: _Config, observation_dim: int, action_dim: int, key: PRNGKeyArray
     ) -> "Agent":
         """A fresh agent in the offline phase."""
 

@@ -7,7 +7,7 @@ slowly moving anchor ``pi_old`` proposes, which is a Wasserstein-2 gradient step
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, cast
 
 import equinox as eqx
 import jax
@@ -81,14 +81,13 @@ class DFPConfig(AgentConfig):
         choice(self, "form", ("two-sided", "mean-shift"))
 
 
-class DFP(Agent):
+class DFP(Agent[DFPConfig]):
     """The agent. ``anchor`` is None in the offline phase and ``pi_old`` in the online one."""
 
     actor: Pushforward
     anchor: Pushforward | None
     critic: Critic
     optimiser_state: optax.OptState
-    config: DFPConfig = eqx.field(static=True)
 
     @classmethod
     def create(
@@ -99,8 +98,8 @@ class DFP(Agent):
         chunk_dim = config.chunk_length * action_dim
         actor = Pushforward(observation_dim, chunk_dim, config.actor_hidden, key=actor_key)
         critic = Critic.create(config, observation_dim, chunk_dim, critic_key)
-        state = optax.adam(config.learning_rate).init((actor, critic.online))
-        return cls(actor, None, critic, state, config)
+        state = optax.adam(config.learning_rate).init(cast(optax.Params, (actor, critic.online)))
+        return cls(config, actor, None, critic, state)
 
     def act(
         self, observation: Float[Array, "*batch observation"], key: PRNGKeyArray
@@ -129,7 +128,7 @@ class DFP(Agent):
         trained = (self.actor, self.critic.online)
         gradient, metrics = jax.grad(loss, has_aux=True)(trained)
         step, state = optax.adam(self.config.learning_rate).update(gradient, self.optimiser_state)
-        actor, online = optax.apply_updates(trained, step)
+        actor, online = eqx.apply_updates(trained, step)
         anchor = self.anchor
         if anchor is not None:
             anchor = polyak(anchor, actor, self.config.anchor_rate)
