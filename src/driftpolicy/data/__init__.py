@@ -1,0 +1,1 @@
+"""Data: stored transitions, windows over them, and where datasets come from."""

@@ -1,0 +1,113 @@
+"""What the loops know of a simulator."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from driftpolicy.envs.tasks import Task
+from driftpolicy.errors import UserError
+
+
+class Step(NamedTuple):
+    """The outcome of one control step."""
+
+    observation: Float32[np.ndarray, " observation"]
+    reward: float
+    terminated: bool
+    """The task ended (success): no value follows."""
+    truncated: bool
+    """The time limit ended the episode: value follows."""
+    success: bool
+
+
+class Environment(Protocol):
+    """A single environment. A reset seeds everything: same seed and actions, same trajectory."""
+
+    observation_dim: int
+    action_dim: int
+
+    def reset(self, seed: int) -> Float32[np.ndarray, " observation"]:
+        """Start the episode of this seed."""
+        ...
+
+    def step(self, action: Float[np.ndarray, " action"]) -> Step:
+        """One control step with an action in [-1, 1]."""
+        ...
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The present scene as an RGB image."""
+        ...
+
+
+def make_environment(task: Task) -> Environment:
+    """The simulator of a task.
+
+    Raises:
+        UserError: if the task's simulator is not there.
+    """
+    if task.benchmark == "ogbench":
+        from driftpolicy.envs.ogbench import OGBenchEnvironment
+
+        return OGBenchEnvironment(task)
+    raise UserError(f"no simulator for the benchmark {task.benchmark!r}")
+
+
+def episode_seed(*path: int) -> int:
+    """A 32-bit seed for an episode, a pure function of the numbers that name it."""
+    return int(np.random.SeedSequence(path).generate_state(1)[0])
+
+
+class Session:
+    """An environment in the middle of an episode, whose state can be stored and restored exactly.
+
+    The state is the episode's seed and the actions so far: simulators are deterministic, so replaying
+    them restores every hidden variable (solver warm starts, controller memory, time), whatever the
+    simulator.
+    """
+
+    def __init__(self, environment: Environment):
+        """Wraps ``environment``, which must be used through this session only."""
+        self.environment = environment
+        self.observation: np.ndarray | None = None
+        self._seed = 0
+        self._actions: list[np.ndarray] = []
+
+    def reset(self, seed: int) -> Float32[np.ndarray, " observation"]:
+        """Start the episode of this seed."""
+        self._seed, self._actions = seed, []
+        self.observation = self.environment.reset(seed)
+        return self.observation
+
+    def step(self, action: Float[np.ndarray, " action"]) -> Step:
+        """One control step."""
+        self._actions.append(np.array(action))
+        outcome = self.environment.step(action)
+        self.observation = outcome.observation
+        return outcome
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint stores."""
+        assert self.observation is not None
+        dim = self.environment.action_dim
+        return {
+            "seed": np.array(self._seed, np.uint64),
+            "actions": np.array(self._actions, np.float32).reshape(-1, dim),
+            "observation": self.observation,
+        }
+
+    def load(self, state: dict[str, np.ndarray]) -> None:
+        """Restore :meth:`state` by replaying the episode.
+
+        Raises:
+            UserError: if the replay does not reproduce the stored observation bit for bit, as when
+                the simulator's version has changed.
+        """
+        observation = self.reset(int(state["seed"]))
+        for action in state["actions"]:
+            observation = self.step(action).observation
+        if not np.array_equal(observation, state["observation"]):
+            raise UserError(
+                "the simulator does not reproduce the checkpoint's episode: it was written with "
+                "other versions or on another kind of processor (compare with dfp doctor)"
+            )

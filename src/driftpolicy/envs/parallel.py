@@ -1,0 +1,145 @@
+"""Objects in processes of their own: environments that run in parallel, and nothing else.
+
+Workers are started fresh (not forked: JAX's threads would not survive that), import no JAX, ignore
+Ctrl-C (the parent decides when to stop) and end when their parent does, however it ends.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from driftpolicy.errors import UserError
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _serve(connection: Connection, factory: Callable[..., Any], arguments: tuple) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    target = None
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            method, call = connection.recv()
+            try:
+                if target is None:
+                    target = factory(*arguments)
+                reply = ("result", getattr(target, method)(*call))
+            except UserError as error:
+                reply = ("user error", str(error))
+            except Exception:
+                reply = ("error", traceback.format_exc())
+            connection.send(reply)
+
+
+class Workers:
+    """``count`` processes, each holding one object made by ``factory(*arguments)`` in the process.
+
+    One call at a time per worker. Use as a context manager.
+    """
+
+    def __init__(self, count: int, factory: Callable[..., Any], *arguments: Any):
+        """Start the processes. ``factory`` must be importable by name; nothing is made yet."""
+        context = multiprocessing.get_context("spawn")
+        saved = {name: os.environ.get(name) for name in _THREADS}
+        os.environ.update(dict.fromkeys(_THREADS, "1"))  # one environment, one core
+        try:
+            self._connections: list[Connection] = []
+            self._processes = []
+            for _ in range(count):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=_serve, args=(theirs, factory, arguments), daemon=True
+                )
+                process.start()
+                theirs.close()
+                self._connections.append(ours)
+                self._processes.append(process)
+        finally:
+            for name, value in saved.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+    def __len__(self) -> int:
+        """The number of workers."""
+        return len(self._connections)
+
+    def __enter__(self) -> "Workers":
+        """Itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the processes."""
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; what they were doing is dropped."""
+        for connection in self._connections:
+            connection.close()
+        for process in self._processes:
+            process.join(timeout=1)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._connections, self._processes = [], []
+
+    def submit(self, worker: int, method: str, *arguments: Any) -> None:
+        """Call a method of a worker's object; its result comes out of :meth:`ready`."""
+        try:
+            self._connections[worker].send((method, arguments))
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._died(worker) from None
+
+    def ready(self) -> list[tuple[int, Any]]:
+        """Wait for at least one result; all that are there, as (worker, result).
+
+        Raises:
+            UserError: what a worker raised as such, or that a worker was killed.
+            RuntimeError: with the worker's traceback, for any other error in it.
+        """
+        results = []
+        for connection in wait(self._connections):
+            assert isinstance(connection, Connection)
+            worker = self._connections.index(connection)
+            try:
+                kind, value = connection.recv()
+            except (EOFError, ConnectionResetError):
+                raise self._died(worker) from None
+            if kind == "user error":
+                raise UserError(value)
+            if kind == "error":
+                raise RuntimeError(f"in an environment process:\n{value}")
+            results.append((worker, value))
+        return results
+
+    def map(self, method: str, items: Sequence[tuple]) -> Iterator[Any]:
+        """``method(*item)`` of each item on whichever worker is free; results in order."""
+        waiting: dict[int, Any] = {}
+        running: dict[int, int] = {}
+        handed = 0
+        for worker in range(min(len(self), len(items))):
+            self.submit(worker, method, *items[handed])
+            running[worker] = handed
+            handed += 1
+        for index in range(len(items)):
+            while index not in waiting:
+                for worker, result in self.ready():
+                    waiting[running.pop(worker)] = result
+                    if handed < len(items):
+                        self.submit(worker, method, *items[handed])
+                        running[worker] = handed
+                        handed += 1
+            yield waiting.pop(index)
+
+    def _died(self, worker: int) -> UserError:
+        self._processes[worker].join(timeout=1)
+        code = self._processes[worker].exitcode
+        return UserError(
+            f"an environment process died (exit code {code}): out of memory, or killed; "
+            "continue with dfp resume, or use fewer processes"
+        )
