@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Array, Float
-
-_Any = Array | np.ndarray
 
 
 class Batch(NamedTuple):
     """Windows of H consecutive transitions, starting anywhere in the data.
+
+    Filled with NumPy arrays on the host, and with JAX's inside compiled functions.
 
     Attributes:
         observation: before the window's first action.
@@ -20,9 +19,9 @@ class Batch(NamedTuple):
         valid: per step, 1 iff no episode ended before it.
     """
 
-    observation: Float[_Any, "batch observation"]
-    actions: Float[_Any, "batch chunk action"]
-    reward: Float[_Any, " batch"]
-    mask: Float[_Any, " batch"]
-    next_observation: Float[_Any, "batch observation"]
-    valid: Float[_Any, "batch chunk"]
+    observation: Float[Array, "batch observation"]
+    actions: Float[Array, "batch chunk action"]
+    reward: Float[Array, " batch"]
+    mask: Float[Array, " batch"]
+    next_observation: Float[Array, "batch observation"]
+    valid: Float[Array, "batch chunk"]

@@ -12,6 +12,7 @@ flow of ``KL(q || p)`` in the weights of the generator.
 Nothing here knows of networks, states or rewards.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 import jax
@@ -154,7 +155,7 @@ def _field(
 
 
 def _check(temperatures: tuple[float, ...], kernel: str, form: str) -> None:
-    if not temperatures or any(tau <= 0 for tau in temperatures):
+    if not temperatures or not all(0 < tau < math.inf for tau in temperatures):  # refuses NaN too
         raise ValueError(f"temperatures must be one or more positive numbers, not {temperatures}")
     if kernel not in ("laplace", "gaussian"):
         raise ValueError(f"kernel must be 'laplace' or 'gaussian', not {kernel!r}")
@@ -206,7 +207,8 @@ def drift_loss(
         and is counted in ``info.nonfinite``.
 
     Raises:
-        ValueError: on an empty or non-positive temperature, an unknown kernel or form.
+        ValueError: on no temperatures, one that is not positive and finite, an unknown kernel or
+            form.
 
     Source: Deng et al. 2026, arXiv 2602.04770, Algorithm 2; arXiv 2605.07727, section 4.
     """
@@ -216,7 +218,8 @@ def drift_loss(
     generated, positives = generated.astype(dtype), positives.astype(dtype)
     if state_weights is None:
         state_weights = jnp.ones(generated.shape[0], dtype)
-    weights = state_weights.astype(dtype)
+    # Without the barrier they would get a gradient too: ``scale``, and so ``sigma``, depends on them.
+    weights = jax.lax.stop_gradient(state_weights.astype(dtype))
 
     finite = jnp.all(jnp.isfinite(generated), axis=(1, 2))
     finite &= jnp.all(jnp.isfinite(positives), axis=(1, 2))

@@ -2,8 +2,8 @@
 
 ``play``: plan oracle, noise 0.1, smoothing 0.5. ``noisy``: Markov oracle, noise 0.1, a random
 action with probability 0.1. Episodes of 1001 steps. An episode is a pure function of (seed,
-episode), so the data do not depend on the number of processes. Collected data are never passed off as the
-published set: the file says who made it.
+episode), so the data do not depend on the number of processes. Collected data are never passed
+off as the published set: the file says who made it.
 """
 
 import json

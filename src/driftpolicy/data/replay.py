@@ -107,14 +107,12 @@ class Sampler:
     def sample(self, first_step: int, steps: int = 1) -> Batch:
         """The batches of ``steps`` training steps, arrays ``[steps, batch, ...]``."""
         sizes = [len(source) for source in self._sources]
-        draws = np.stack(
-            [
-                np.random.default_rng((self._seed, step)).integers(
-                    sum(sizes), size=self._batch_size
-                )
-                for step in range(first_step, first_step + steps)
-            ]
-        ).reshape(-1)
+        total = sum(sizes)
+        generators = (
+            np.random.default_rng((self._seed, step))
+            for step in range(first_step, first_step + steps)
+        )
+        draws = np.concatenate([g.integers(total, size=self._batch_size) for g in generators])
         batch: Any = None
         offset = 0
         for source, size in zip(self._sources, sizes, strict=True):
@@ -125,7 +123,7 @@ class Sampler:
                     batch = part
                     break
                 if batch is None:
-                    batch = Batch(*(np.empty((len(draws), *a.shape[1:]), a.dtype) for a in part))
+                    batch = [np.empty((len(draws), *a.shape[1:]), a.dtype) for a in part]
                 for whole, piece in zip(batch, part, strict=True):
                     whole[mine] = piece
             offset += size

@@ -7,6 +7,7 @@ says so. Everything here is NumPy on the host and may be memory-mapped.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -69,7 +70,7 @@ class Transitions:
             rewards[:, 1:] *= before
         following = (rows + valid.sum(axis=1)) % len(self.last)
         discounts = (spec.discount**steps).astype(np.float32)
-        return Batch(
+        fields: dict[str, Any] = dict(
             observation=self.observations[rows],
             actions=np.where(valid[..., None], self.actions[index], 0.0).astype(np.float32),
             reward=(rewards @ discounts).astype(np.float32),
@@ -77,6 +78,7 @@ class Transitions:
             next_observation=self.observations[following],
             valid=valid.astype(np.float32),
         )
+        return Batch(**fields)
 
 
 class Dataset(Transitions):

@@ -61,9 +61,9 @@ def episode_seed(*path: int) -> int:
 class Session:
     """An environment in the middle of an episode, whose state can be stored and restored exactly.
 
-    The state is the episode's seed and the actions so far: simulators are deterministic, so replaying
-    them restores every hidden variable (solver warm starts, controller memory, time), whatever the
-    simulator.
+    The state is the episode's seed and the actions so far: simulators are deterministic, so
+    replaying them restores every hidden variable (solver warm starts, controller memory, time),
+    whatever the simulator.
     """
 
     def __init__(self, environment: Environment):
