@@ -70,14 +70,14 @@ class Transitions:
             rewards[:, 1:] *= before
         following = (rows + valid.sum(axis=1)) % len(self.last)
         discounts = (spec.discount**steps).astype(np.float32)
-        fields: dict[str, Any] = dict(
-            observation=self.observations[rows],
-            actions=np.where(valid[..., None], self.actions[index], 0.0).astype(np.float32),
-            reward=(rewards @ discounts).astype(np.float32),
-            mask=np.prod(masks, axis=1).astype(np.float32),
-            next_observation=self.observations[following],
-            valid=valid.astype(np.float32),
-        )
+        fields: dict[str, Any] = {
+            "observation": self.observations[rows],
+            "actions": np.where(valid[..., None], self.actions[index], 0.0).astype(np.float32),
+            "reward": (rewards @ discounts).astype(np.float32),
+            "mask": np.prod(masks, axis=1).astype(np.float32),
+            "next_observation": self.observations[following],
+            "valid": valid.astype(np.float32),
+        }
         return Batch(**fields)
 
 

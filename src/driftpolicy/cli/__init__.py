@@ -1,0 +1,47 @@
+"""The command ``dfp``: one file per subcommand, thin, imported only when it is asked for."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from driftpolicy import __version__
+from driftpolicy.errors import UserError
+
+COMMANDS = {
+    "train": "train a policy: offline, then online",
+    "resume": "continue a run from its last checkpoint",
+    "eval": "evaluate a trained policy, film it",
+    "data": "collect, inspect or download prior data",
+    "tasks": "list the tasks",
+    "doctor": "check versions, devices and rendering",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error of the program."""
+
+    def error(self, message: str):
+        raise UserError(f"{message} ({self.prog} --help says more)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status: 0, or 2 for a user's mistake, said in one line."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
+        parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        for name, summary in COMMANDS.items():
+            command = commands.add_parser(name, help=summary, description=summary.capitalize())
+            if arguments[:1] == [name]:
+                module = importlib.import_module(f"driftpolicy.cli.{name}")
+                module.configure(command)
+                command.set_defaults(run=module.run)
+        options = parser.parse_args(arguments)
+        return options.run(options)
+    except UserError as error:
+        print(f"dfp: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
+        return 0
