@@ -1,16 +1,18 @@
 """Reading and writing ``.npz`` files: atomic, checked, never pickled."""
 
+import contextlib
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 from driftpolicy.errors import UserError
 
 
-def write_atomically(path: Path, write, *, what: str) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any], *, what: str) -> None:
     """Call ``write(file)`` on a temporary file beside ``path`` and move it into place.
 
     Either the old file or the whole new one is there, at any moment, also after a power cut.
@@ -25,42 +27,106 @@ def write_atomically(path: Path, write, *, what: str) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        move(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"cannot write {what} {path}: {reason}; what was there is intact") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file within a folder, replacing ``target``, and make that last.
+
+    Raises:
+        OSError: if the folder cannot be written; then nothing has changed.
+    """
+    os.replace(source, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, what: str = "data file") -> None:
-    """Store arrays uncompressed, each with a checksum, atomically.
+    """Store arrays uncompressed, each with a checksum, atomically; same arrays, same bytes.
 
     Raises:
         UserError: if the disk is full or the folder cannot be written; the old file stays.
     """
-    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays), what=what)
+
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                entry = zipfile.ZipInfo(f"{name}.npy")  # always of the same date
+                with archive.open(entry, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+    write_atomically(path, write, what=what)
 
 
-def read_npz(path: Path, *, what: str = "data file") -> dict[str, np.ndarray]:
-    """All arrays of a file, their checksums verified.
+def read_npz(
+    path: Path, *, what: str = "data file", only: tuple[str, ...] = ("",)
+) -> dict[str, np.ndarray]:
+    """The arrays of a file whose names start with one of ``only``, their checksums verified.
 
     Raises:
         UserError: if the file is missing, truncated, damaged, holds pickled objects, or is no npz.
     """
+    arrays = {}
+    with _reading(path, what) as archive:
+        for entry in archive.namelist():
+            name = entry.removesuffix(".npy")
+            if name.startswith(only):
+                with archive.open(entry) as member:
+                    arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+                    # The checksum is compared when the last byte has been read.
+                    if member.read(1):
+                        raise ValueError(f"{entry} is longer than its array")
+    return arrays
+
+
+def checksums(path: Path, *, what: str = "data file") -> dict[str, int]:
+    """The CRC-32 of each array as the file lists it; nothing is read or verified.
+
+    Raises:
+        UserError: if the file is missing, truncated or no npz.
+    """
+    with _reading(path, what) as archive:
+        return {entry.filename: entry.CRC for entry in archive.infolist()}
+
+
+def verify_npz(path: Path, *, what: str = "data file") -> None:
+    """Read every array once and compare it with its checksum.
+
+    Raises:
+        UserError: if the file is missing, truncated, damaged or no npz.
+    """
+    with _reading(path, what) as archive:
+        entries = archive.namelist()
+        if not entries or not all(name.endswith(".npy") for name in entries):
+            raise ValueError("an archive of other things than arrays")
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"bad checksum of {damaged}")
+
+
+@contextlib.contextmanager
+def _reading(path: Path, what: str):
+    """An opened archive; any error in its body is the file's fault."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise ValueError("a single array")
-            return {name: file[name] for name in file.files}
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.comment for entry in archive.infolist()):  # would hide entries behind it
+                raise ValueError("a damaged directory")
+            yield archive
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist") from None
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, AttributeError) as error:
+    except (PermissionError, IsADirectoryError) as error:
+        raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
+    except Exception as error:  # damaged bytes make the parsers raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{what} {path} is truncated, damaged or not an npz file ({error}); get it again"
+            f"{what} {path} is truncated, damaged or not an npz file ({reason}); get it again"
         ) from None
