@@ -8,8 +8,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -19,7 +21,6 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _serve(connection: Connection, factory: Callable[..., Any], arguments: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     target = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -35,6 +36,24 @@ def _serve(connection: Connection, factory: Callable[..., Any], arguments: tuple
             connection.send(reply)
 
 
+@contextlib.contextmanager
+def _inherited() -> Iterator[None]:
+    """Processes started here compute with one thread and never hear of Ctrl-C, from birth."""
+    resource_tracker.ensure_running()  # started by the first process otherwise; unblocks signals
+    saved = {name: os.environ.get(name) for name in _THREADS}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(dict.fromkeys(_THREADS, "1"))  # one environment, one core
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # a Ctrl-C meanwhile arrives now
+
+
 class Workers:
     """``count`` processes, each holding one object made by ``factory(*arguments)`` in the process.
 
@@ -44,11 +63,9 @@ class Workers:
     def __init__(self, count: int, factory: Callable[..., Any], *arguments: Any):
         """Start the processes. ``factory`` must be importable by name; nothing is made yet."""
         context = multiprocessing.get_context("spawn")
-        saved = {name: os.environ.get(name) for name in _THREADS}
-        os.environ.update(dict.fromkeys(_THREADS, "1"))  # one environment, one core
-        try:
-            self._connections: list[Connection] = []
-            self._processes = []
+        self._connections: list[Connection] = []
+        self._processes = []
+        with _inherited():
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(
@@ -58,12 +75,6 @@ class Workers:
                 theirs.close()
                 self._connections.append(ours)
                 self._processes.append(process)
-        finally:
-            for name, value in saved.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
     def __len__(self) -> int:
         """The number of workers."""
@@ -81,11 +92,13 @@ class Workers:
         """End the processes; what they were doing is dropped."""
         for connection in self._connections:
             connection.close()
+        deadline = time.monotonic() + 1  # for all of them together
         for process in self._processes:
-            process.join(timeout=1)
-            if process.is_alive():
-                process.kill()
-                process.join()
+            process.join(timeout=max(0, deadline - time.monotonic()))
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
         self._connections, self._processes = [], []
 
     def submit(self, worker: int, method: str, *arguments: Any) -> None:
