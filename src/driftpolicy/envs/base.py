@@ -40,8 +40,8 @@ class Environment(Protocol):
         ...
 
 
-def make_environment(task: Task) -> Environment:
-    """The simulator of a task.
+def make_environment(task: Task, *, render_size: int = 480) -> Environment:
+    """The simulator of a task; ``render_size`` is the width and height of its images in pixels.
 
     Raises:
         UserError: if the task's simulator is not there.
@@ -49,7 +49,7 @@ def make_environment(task: Task) -> Environment:
     if task.benchmark == "ogbench":
         from driftpolicy.envs.ogbench import OGBenchEnvironment
 
-        return OGBenchEnvironment(task)
+        return OGBenchEnvironment(task, render_size)
     raise UserError(f"no simulator for the benchmark {task.benchmark!r}")
 
 
@@ -80,8 +80,9 @@ class Session:
         return self.observation
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
-        """One control step."""
-        self._actions.append(np.array(action))
+        """One control step; the action is rounded to float32, as it is stored."""
+        action = np.array(action, np.float32)
+        self._actions.append(action)
         outcome = self.environment.step(action)
         self.observation = outcome.observation
         return outcome
