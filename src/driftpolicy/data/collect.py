@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from driftpolicy.data.files import write_npz
 from driftpolicy.envs.base import episode_seed
@@ -48,8 +49,18 @@ class Collector:
         )
 
     def collect(self, episode: int, steps: int = EPISODE_STEPS) -> dict[str, np.ndarray]:
-        """One episode of ``steps`` rows, in the published layout."""
-        seed = episode_seed(self._seed, episode)
+        """One episode of ``steps`` rows, in the published layout.
+
+        As for the published set, an episode of ``scene`` that loses its cube is tried again.
+        """
+        attempt = 0
+        while True:
+            rows = self._attempt(episode_seed(self._seed, episode, attempt), steps)
+            if self._family != "scene" or cube_in_sight(rows["qpos"]):
+                return rows
+            attempt += 1
+
+    def _attempt(self, seed: int, steps: int) -> dict[str, np.ndarray]:
         # OGBench's oracles draw from NumPy's global generator; this process is ours alone.
         np.random.seed(seed)  # noqa: NPY002
         simulator = self._simulator
@@ -76,9 +87,9 @@ class Collector:
                 rows.setdefault(name, []).append(value)
             observation, info = following, next_info
             if oracle.done:
+                # The oracle is told what it sees of the new target; the data stay what step said.
                 options = {"p_stack": stacking} if "cube" in self._family else {}
-                observation, info = simulator.set_new_target(**options)
-                oracle = self._next_target(oracles, observation, info)
+                oracle = self._next_target(oracles, *simulator.set_new_target(**options))
         return {name: np.stack(values) for name, values in rows.items()}
 
     def _oracles(self) -> dict[str, Any]:
@@ -122,8 +133,26 @@ class Collector:
         return np.clip(action, -1.0, 1.0)
 
 
+def cube_in_sight(qpos: Float32[np.ndarray, "rows qpos"]) -> bool:
+    """Whether the cube of ``scene`` stays on the table or in the drawer.
+
+    Left of y = -0.3 m there is the drawer only, with its floor at z between 0.06 and 0.08 m.
+    """
+    y, z = qpos[:, 15], qpos[:, 16]
+    off_right = y >= 0.29
+    off_left = (y <= -0.3) & ((z < 0.06) | (z > 0.08))
+    return not bool((off_right | off_left).any())
+
+
 def collect(
-    family: str, kind: str, path: Path, *, episodes: int, seed: int, processes: int
+    family: str,
+    kind: str,
+    path: Path,
+    *,
+    episodes: int,
+    seed: int,
+    processes: int,
+    episode_steps: int = EPISODE_STEPS,
 ) -> Iterator[int]:
     """Collect ``episodes`` episodes into ``path`` (atomically); yields after each one done.
 
@@ -131,18 +160,28 @@ def collect(
         The number of episodes done so far.
 
     Raises:
-        UserError: for an unknown kind, fewer than one episode, or a full disk.
+        UserError: for an unknown kind, a number out of range, or a full disk.
     """
     if kind not in ("play", "noisy"):
         raise UserError(f"cannot collect {kind!r} data: only play and noisy")
-    if episodes < 1:
-        raise UserError(f"--episodes must be at least 1, not {episodes}")
+    ranges = {
+        "--episodes": (episodes, 1),
+        "--episode-steps": (episode_steps, 2),
+        "--processes": (processes, 1),
+        "--seed": (seed, 0),
+    }
+    for flag, (value, least) in ranges.items():
+        if value < least:
+            raise UserError(f"{flag} must be at least {least}, not {value}")
     parts: list[dict[str, np.ndarray]] = []
     with Workers(min(processes, episodes), Collector, family, kind, seed) as workers:
-        for part in workers.map("collect", [(episode,) for episode in range(episodes)]):
+        calls = [(episode, episode_steps) for episode in range(episodes)]
+        for part in workers.map("collect", calls):
             parts.append(part)
             yield len(parts)
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    # Each episode's array goes as it is copied: no moment with all the data twice.
+    names = list(parts[0])
+    arrays = {name: np.concatenate([part.pop(name) for part in parts]) for name in names}
     description = {
         "origin": "collected",
         "collected_by": "driftpolicy " + metadata.version("driftpolicy"),
@@ -155,7 +194,7 @@ def collect(
         "random_action_probability": _RANDOM_ACTION if kind == "noisy" else 0.0,
         "stacking_probability": _STACKING.get(family, (0.0, 0.0)),
         "episodes": episodes,
-        "episode_steps": EPISODE_STEPS,
+        "episode_steps": episode_steps,
         "seed": seed,
         "versions": {name: metadata.version(name) for name in ("ogbench", "mujoco", "numpy")},
         "machine": platform.machine(),
