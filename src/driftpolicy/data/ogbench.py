@@ -5,18 +5,18 @@ the scene has buttons), T+1 rows per trajectory with ``terminals`` 1 at its last
 masks come from relabelling with the task's goal.
 """
 
+import difflib
 import json
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftpolicy.data.files import read_npz
+from driftpolicy.data.files import checksums, read_npz
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.ogbench import make_simulator, reset_simulator
-from driftpolicy.envs.tasks import Task
+from driftpolicy.envs.tasks import TASKS, Task
 from driftpolicy.errors import UserError
 
 PUBLISHED_FOLDER = Path("~/.ogbench/data")
@@ -27,6 +27,21 @@ _REQUIRED = ("observations", "actions", "terminals", "qpos", "qvel")
 def collected_path(dataset: str, folder: Path = COLLECTED_FOLDER) -> Path:
     """Where data collected on this machine are kept: never under the published set's name."""
     return folder / f"{dataset}-collected.npz"
+
+
+def find_source(name: str) -> Task:
+    """A task whose prior data is the dataset of this name, or that has this name itself.
+
+    Raises:
+        UserError: with the nearest names.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    sources = {task.dataset: task for task in reversed(TASKS.values())}
+    if name in sources:
+        return sources[name]
+    near = difflib.get_close_matches(name, sources, n=3, cutoff=0.3)
+    raise UserError(f"unknown dataset {name!r}; nearest: {', '.join(near or sorted(sources)[:3])}")
 
 
 def find_dataset(task: Task, data: str | None = None) -> Path | None:
@@ -61,22 +76,20 @@ def describe(path: Path) -> dict[str, Any]:
     ``crc32`` identifies the contents: the checksums of the arrays as the file lists them.
 
     Raises:
-        UserError: if the file is no npz.
+        UserError: if the file is no npz, or its metadata are not ours.
     """
+    crc32 = json.dumps(checksums(path), sort_keys=True).encode()
     try:
-        with zipfile.ZipFile(path) as archive:
-            crc32 = {entry.filename: entry.CRC for entry in archive.infolist()}
-        with np.load(path, allow_pickle=False) as file:
-            metadata = json.loads(str(file["metadata"])) if "metadata" in file else {}
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise UserError(f"{path} is truncated, damaged or not an npz file ({error})") from None
-    digest = f"{_digest(crc32):08x}"
-    return {"origin": "published", **metadata, "path": str(path), "crc32": digest}
-
-
-def _digest(crc32: dict[str, int]) -> int:
-    """One checksum of several, in the order of their names."""
-    return zlib.crc32(json.dumps(crc32, sort_keys=True).encode())
+        stored = read_npz(path, only=("metadata",)).get("metadata", "{}")
+        metadata = dict(json.loads(str(stored)))
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: its metadata are not of this program") from None
+    return {
+        "origin": "published",
+        **metadata,
+        "path": str(path),
+        "crc32": f"{zlib.crc32(crc32):08x}",
+    }
 
 
 def load_dataset(task: Task, path: Path) -> Dataset:
@@ -95,7 +108,7 @@ def load_dataset(task: Task, path: Path) -> Dataset:
         raise UserError(f"{path} was collected in {scene}, not in {task.family}")
     simulator = make_simulator(task.environment)
     observation, info = reset_simulator(simulator, 0)
-    rows = len(arrays["observations"])
+    rows = arrays["observations"].shape[0] if arrays["observations"].ndim else 0
     expected = {
         "observations": (rows, len(observation)),
         "actions": (rows, 5),
@@ -113,6 +126,10 @@ def load_dataset(task: Task, path: Path) -> Dataset:
                 f"{path}: {name} has shape {arrays[name].shape}, {task.name} needs {shape}; "
                 f"is it data of another scene?"
             )
+        if arrays[name].dtype.kind not in "bfiu":
+            raise UserError(f"{path}: {name} are {arrays[name].dtype}, not numbers")
+    if not np.isfinite(arrays["qpos"]).all():  # rewards come from it
+        raise UserError(f"{path}: the data's qpos hold NaN or infinity")
     from ogbench.relabel_utils import relabel_dataset
 
     relabel_dataset(task.environment, simulator, arrays)
