@@ -15,6 +15,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 _LAYER_NORM_EPSILON = 1e-6
 
 
+def _lift(x: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
+    """``x`` with leading axes of one up to ``rank``: broadcasting over batch axes is said aloud."""
+    return jax.lax.expand_dims(x, range(rank - x.ndim))
+
+
 class Linear(eqx.Module):
     """``x W + b`` on the last axis; ``W`` uniform variance scaling (fan average, 1), ``b`` zero."""
 
@@ -33,11 +38,12 @@ class Linear(eqx.Module):
         The concatenation is never formed: each part meets its own rows of ``W``, so an observation
         shared by many noises or candidate chunks is multiplied once.
         """
-        total = self.bias
+        rank = max(part.ndim for part in parts)
+        total = _lift(self.bias, rank)
         start = 0
         for part in parts:
             stop = start + part.shape[-1]
-            total = part @ self.weight[start:stop] + total
+            total = _lift(part @ self.weight[start:stop], rank) + total
             start = stop
         if start != self.weight.shape[0]:
             raise ValueError(f"expected {self.weight.shape[0]} input features, got {start}")
@@ -70,8 +76,9 @@ class LayerNorm(eqx.Module):
         mean, square = jax.lax.optimization_barrier((mean, square))
         deviation = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + _LAYER_NORM_EPSILON)
         weight = self.scale[:, None] * layer.weight
-        weight = weight - jnp.mean(weight, axis=0)
-        return (x @ weight) / deviation + (self.offset @ layer.weight + layer.bias)
+        weight = weight - jnp.mean(weight, axis=0, keepdims=True)
+        bias = self.offset @ layer.weight + layer.bias
+        return (x @ weight) / deviation + _lift(bias, x.ndim)
 
 
 class MLP(eqx.Module):
