@@ -1,6 +1,6 @@
 """What the loops know of a simulator."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -21,6 +21,7 @@ class Step(NamedTuple):
     success: bool
 
 
+@runtime_checkable
 class Environment(Protocol):
     """A single environment. A reset seeds everything: same seed and actions, same trajectory."""
 
