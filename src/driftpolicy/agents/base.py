@@ -95,7 +95,11 @@ class Agent(eqx.Module, Generic[_Config]):
 
     @abstractmethod
     def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["Agent", Metrics]:
-        """One gradient step. The metrics have the same names in both phases (NaN: not measured)."""
+        """One gradient step.
+
+        The metrics have the same names in both phases (NaN: not measured); ``loss`` is the total,
+        and the loops stop where it is not finite.
+        """
 
     @abstractmethod
     def act(

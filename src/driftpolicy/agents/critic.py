@@ -83,7 +83,7 @@ class Critic(eqx.Module):
         chunk = batch.actions.reshape(batch.actions.shape[0], -1)
         values = online(batch.observation, chunk)
         weight = self.weight(batch)
-        loss = jnp.mean(weight * (values - backup) ** 2)
+        loss = jnp.mean(weight[None] * (values - backup[None]) ** 2)
         count = jnp.maximum(jnp.sum(weight), 1.0)
         return loss, {
             "critic_loss": loss,

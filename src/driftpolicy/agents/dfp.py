@@ -123,7 +123,8 @@ class DFP(Agent[DFPConfig]):
             actor, online = trained
             critic_loss, critic_metrics = self.critic.loss(online, batch, backup)
             actor_loss, actor_metrics = self.actor_loss(actor, batch, improvement, noise_key)
-            return critic_loss + actor_loss, critic_metrics | actor_metrics
+            total = critic_loss + actor_loss
+            return total, {"loss": total} | critic_metrics | actor_metrics
 
         trained = (self.actor, self.critic.online)
         gradient, metrics = jax.grad(loss, has_aux=True)(trained)

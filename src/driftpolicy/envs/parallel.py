@@ -34,6 +34,7 @@ def _serve(connection: Connection, factory: Callable[..., Any], arguments: tuple
             except Exception:
                 reply = ("error", traceback.format_exc())
             connection.send(reply)
+    os._exit(0)  # without tearing down libraries that complain when they are
 
 
 @contextlib.contextmanager
@@ -129,6 +130,16 @@ class Workers:
                 raise RuntimeError(f"in an environment process:\n{value}")
             results.append((worker, value))
         return results
+
+    def call(self, worker: int, method: str, *arguments: Any) -> Any:
+        """Call a method and wait for its result, with no other call under way.
+
+        Raises:
+            UserError, RuntimeError: as :meth:`ready`.
+        """
+        self.submit(worker, method, *arguments)
+        ((_, result),) = self.ready()
+        return result
 
     def map(self, method: str, items: Sequence[tuple]) -> Iterator[Any]:
         """``method(*item)`` of each item on whichever worker is free; results in order."""

@@ -1,0 +1,72 @@
+"""``dfp train``: a new run."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from driftpolicy.agents import METHODS
+from driftpolicy.cli.options import add_config_flags
+from driftpolicy.training.config import TrainConfig, method_of, resolve
+from driftpolicy.training.presets import PRESETS
+
+_OWN = ("command", "run", "task", "method", "preset", "folder", "runs", "max_minutes")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: those below, and one for every field of the configs."""
+    parser.add_argument("task", nargs="?", help="a task's name; the preset may have one")
+    parser.add_argument("--method", default="dfp", help=f"one of {', '.join(METHODS)} [dfp]")
+    parser.add_argument("--preset", default="paper", help=f"one of {', '.join(PRESETS)} [paper]")
+    parser.add_argument("--runs", default="runs", help="where run folders are made [runs]")
+    parser.add_argument("--run", dest="folder", help="this run folder instead")
+    add_max_minutes(parser)
+    add_config_flags(
+        parser.add_argument_group("training"),
+        TrainConfig,
+        skip=("task", "method", "agent"),
+    )
+    method = _asked_method()
+    add_config_flags(parser.add_argument_group(f"method {method}"), method_of(method)[1])
+
+
+def add_max_minutes(parser: argparse.ArgumentParser) -> None:
+    """The time limit that ``train`` and ``resume`` share."""
+    parser.add_argument(
+        "--max-minutes",
+        type=_positive,
+        metavar="M",
+        help="stop with a checkpoint after so many minutes, for queues with a time limit",
+    )
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return value
+
+
+def _asked_method() -> str:
+    """The method named on the command line, whose settings the flags are."""
+    finder = argparse.ArgumentParser(add_help=False)
+    finder.add_argument("--method", default="dfp")
+    return finder.parse_known_args(sys.argv[1:])[0].method
+
+
+def run(options: argparse.Namespace) -> int:
+    """Create the run folder and train."""
+    from driftpolicy.training.launch import launch
+    from driftpolicy.training.run import RunFolder
+
+    given = {name: value for name, value in vars(options).items() if name not in _OWN}
+    config = resolve(options.task, options.method, options.preset, given)
+    folder = (
+        RunFolder(Path(options.folder))
+        if options.folder
+        else RunFolder.of(config, Path(options.runs))
+    )
+    with folder.lock():
+        folder.create(config)
+    return launch(folder, Console(), max_minutes=options.max_minutes)

@@ -1,0 +1,1 @@
+"""Training: the offline and the online phase, evaluation, checkpoints, logs."""

@@ -1,0 +1,153 @@
+"""Everything that decides a run, in one record that is saved with it."""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from driftpolicy.agents import METHODS, AgentConfig
+from driftpolicy.agents.base import require
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.errors import UserError
+from driftpolicy.training.presets import BENCHMARKS, PRESETS
+
+LOGGERS = ("tensorboard", "wandb")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The protocol of ``benchmark.md``; the defaults are the paper's."""
+
+    task: str
+    """The task's name (dfp tasks lists them)."""
+    method: str = "dfp"
+    """The method's name."""
+    seed: int = 0
+    """Seeds the network, the order of the data, environment resets and exploration."""
+    offline_steps: int = 1_000_000
+    """Gradient steps on prior data before the online phase."""
+    online_steps: int = 1_000_000
+    """Environment steps of the online phase, one gradient step each after the warm-up."""
+    warmup_steps: int = 5_000
+    """First online steps, which only collect."""
+    batch_size: int = 256
+    """Windows per gradient step."""
+    replay_capacity: int = 1_000_000
+    """Rows of the online replay ring: transitions plus one per episode."""
+    eval_every: int = 100_000
+    """Steps between evaluations, counted within each phase; a phase's end is evaluated too."""
+    eval_episodes: int = 50
+    """Episodes per evaluation; the success rate is their mean."""
+    log_every: int = 5_000
+    """Steps per row of train.csv, each the mean over its steps."""
+    checkpoint_every: int = 50_000
+    """Steps between checkpoints: at most this much work is repeated after a crash."""
+    data: str | None = None
+    """File of prior data; default: the published file if it is there, else a collected one."""
+    collect_episodes: int = 0
+    """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
+    processes: int = 2
+    """Environment processes for evaluation and collection; changes no result."""
+    video: bool = True
+    """Film an evaluation episode at the end."""
+    loggers: tuple[str, ...] = ()
+    """Further logs beside the CSV files: tensorboard, wandb (extras of the package)."""
+    agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
+    """The method's own settings."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the field, its value and its range.
+        """
+        find_task(self.task)
+        method_of(self.method)
+        for name in ("batch_size", "eval_every", "eval_episodes", "log_every", "processes"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        require(self, "checkpoint_every", self.checkpoint_every >= 1, "at least 1")
+        for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
+            require(self, name, getattr(self, name) >= 0, "at least 0")
+        least = self.agent.chunk_length + 2
+        require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
+        known = set(self.loggers) <= set(LOGGERS)
+        require(self, "loggers", known, "among " + ", ".join(LOGGERS))
+
+    @property
+    def total_steps(self) -> int:
+        """Offline gradient steps plus online environment steps: the last value of ``step``."""
+        return self.offline_steps + self.online_steps
+
+    def to_json(self) -> str:
+        """The whole config as text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            UserError: for a damaged file, or a field this version does not know or misses.
+        """
+        try:
+            fields = json.loads(text)
+            agent = fields.pop("agent")
+            _, config = method_of(fields["method"])
+            return cls(**_typed(cls, fields), agent=config(**_typed(config, agent)))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"the config is damaged or of another version: {error}") from None
+
+
+def method_of(name: str) -> tuple[Any, type[AgentConfig]]:
+    """The agent class and the config class of a method.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    if name not in METHODS:
+        raise UserError(f"unknown method {name!r}; known: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def resolve(
+    task: str | None, method: str, preset: str, overrides: Mapping[str, Any]
+) -> TrainConfig:
+    """The config of a run: defaults, then the benchmark's, then the preset's, then ``overrides``.
+
+    Args:
+        task: its name; None takes the preset's.
+        method: its name.
+        preset: a key of :data:`PRESETS`.
+        overrides: values by field name, of :class:`TrainConfig` or of the method's config.
+
+    Raises:
+        UserError: for an unknown task, method, preset or field, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    chosen = dict(PRESETS[preset])
+    task = task or chosen.get("task")
+    if task is None:
+        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
+    _, agent_config = method_of(method)
+    values: dict[str, Any] = {}
+    values |= BENCHMARKS.get((find_task(task).benchmark, method), {})
+    values |= chosen | dict(overrides) | {"task": task, "method": method}
+    agent_fields = {field.name for field in dataclasses.fields(agent_config)}
+    train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
+    unknown = set(overrides) - agent_fields - train_fields
+    if unknown:
+        raise UserError(f"{method} has no setting {', '.join(sorted(unknown))}")
+    agent = {name: value for name, value in values.items() if name in agent_fields}
+    train = {name: value for name, value in values.items() if name in train_fields}
+    return TrainConfig(**train, agent=agent_config(**agent))
+
+
+def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that the config's fields are."""
+    hints = typing.get_type_hints(cls)
+    return {
+        name: tuple(value) if typing.get_origin(hints.get(name)) is tuple else value
+        for name, value in fields.items()
+    }

@@ -1,0 +1,94 @@
+"""What a person sees while a run trains: a live bar on a terminal, plain lines in a log file."""
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+if TYPE_CHECKING:
+    from driftpolicy.training.trainer import Trainer
+
+_PLAIN_EVERY = 30.0  # seconds between lines where there is no terminal
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+class TrainingDisplay:
+    """Progress with rates, time left and the success so far. Use as a context manager."""
+
+    def __init__(self, console: Console, title: str):
+        """``title`` names the run."""
+        self._console = console
+        self._title = title
+        self._progress = Progress(
+            TextColumn("{task.description:<7}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks = {}
+        self._since: tuple[str, int, float] | None = None  # phase, step, time of the rate's start
+        self._printed = 0.0
+        self._seen_eval: int | None = None
+
+    def __enter__(self) -> "TrainingDisplay":
+        """Start drawing."""
+        self._console.print(f"[bold]{self._title}[/bold]", highlight=False)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop drawing."""
+        self._progress.stop()
+
+    def __call__(self, trainer: "Trainer") -> None:
+        """Show where the trainer is."""
+        c = trainer.config
+        phase = trainer.phase if trainer.step < c.total_steps else "online"
+        start, total = (
+            (0, c.offline_steps) if phase == "offline" else (c.offline_steps, c.online_steps)
+        )
+        now = time.monotonic()
+        if self._since is None or self._since[0] != phase:
+            for task in self._tasks.values():
+                self._progress.update(task, completed=c.offline_steps, note="done")
+            self._tasks[phase] = self._progress.add_task(phase, total=total, note="")
+            self._since = (phase, trainer.step, now)
+        done = trainer.step - start
+        note = self._note(trainer, total - done, now)
+        self._progress.update(self._tasks[phase], completed=done, note=note)
+        evaluation = trainer.last_eval
+        if evaluation is not None and evaluation["step"] != self._seen_eval:
+            self._seen_eval = evaluation["step"]
+            self._console.print(
+                f"  step {evaluation['step']:>9,} {evaluation['phase']:<7}  success "
+                f"[bold]{100 * evaluation['success']:.0f}%[/bold]  return "
+                f"{evaluation['return']:.1f}  length {evaluation['length']:.0f}",
+                highlight=False,
+            )
+            # Evaluation stopped the clock: start the rate anew.
+            self._since = (phase, trainer.step, time.monotonic())
+        if not self._console.is_terminal and now - self._printed > _PLAIN_EVERY:
+            self._printed = now
+            self._console.print(f"  {phase} {done:,}/{total:,} {note}", highlight=False)
+
+    def _note(self, trainer: "Trainer", left: int, now: float) -> str:
+        assert self._since is not None
+        _, step, since = self._since
+        parts = []
+        if trainer.step > step and now > since:
+            rate = (trainer.step - step) / (now - since)
+            parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
+            parts.append(f"{duration(left / rate)} left")
+        success = trainer.last_log.get("episode_success", float("nan"))
+        if success == success:
+            parts.append(f"training success {100 * success:.0f}%")
+        return "  ".join(parts)

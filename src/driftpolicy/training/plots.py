@@ -1,0 +1,69 @@
+"""Curves of one run."""
+
+from pathlib import Path
+
+from driftpolicy.training.config import TrainConfig
+from driftpolicy.training.logs import read_csv
+from driftpolicy.training.run import RunFolder
+
+_BLUE = "#0072B2"
+
+
+def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -> None:
+    """Success over steps, the offline phase on grey, and the raw norms of the field beside it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    evaluations = read_csv(folder.eval_csv)
+    offline_steps = config.offline_steps
+    training = read_csv(folder.train_csv)
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.4), layout="constrained")
+    success, norms = axes
+    steps = [int(row["step"]) for row in evaluations]
+    values = [100 * float(row["success"]) for row in evaluations]
+    success.plot(steps, values, marker="o", color=_BLUE, label="evaluation")
+    episodes = [row for row in training if row.get("episode_success")]
+    if episodes:
+        success.plot(
+            [int(row["step"]) for row in episodes],
+            [100 * float(row["episode_success"]) for row in episodes],
+            color="0.6",
+            linewidth=1,
+            label="training episodes",
+        )
+    success.set(xlabel="step", ylabel="success (%)", ylim=(-3, 103))
+    success.legend(loc="lower right", frameon=False)
+    styles = ("-", "--", ":", "-.")
+    names = [name for name in (training[0] if training else {}) if "raw_norm" in name]
+    for index, name in enumerate(names):
+        rows = [row for row in training if row[name]]
+        norms.plot(
+            [int(row["step"]) for row in rows],
+            [float(row[name]) for row in rows],
+            linestyle=styles[index % len(styles)],
+            color=("#0072B2", "#D55E00", "#009E73", "#CC79A7")[index % 4],
+            label=name.replace("_raw_norm_", ", temperature "),
+        )
+    norms.set(xlabel="step", ylabel="root mean square of the drift")
+    if names:
+        norms.set_yscale("log")
+        norms.legend(frameon=False, fontsize="small")
+    for axis in axes:
+        if offline_steps:
+            axis.axvspan(0, offline_steps, color="0.93", zorder=0)
+            axis.annotate(
+                "offline",
+                (offline_steps / 2, 1.0),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                va="top",
+                fontsize="small",
+                color="0.45",
+            )
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_xlim(left=0)
+    figure.suptitle(title, fontsize="medium")
+    figure.savefig(out, dpi=150)
+    plt.close(figure)

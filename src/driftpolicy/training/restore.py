@@ -1,0 +1,49 @@
+"""Agents made from configs and from checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from driftpolicy.agents import Agent
+from driftpolicy.training import checkpoints
+from driftpolicy.training.config import TrainConfig, method_of
+
+
+class RunKeys:
+    """A run's streams of keys, all functions of its seed."""
+
+    def __init__(self, seed: int):
+        """Separate streams for the initialisation, updates, decisions and evaluation."""
+        key = jax.random.key(seed)
+        self.init, self.update, self.act, self.evaluate = (
+            jax.random.fold_in(key, stream) for stream in range(4)
+        )
+
+
+def new_agent(config: TrainConfig, observation_dim: int, action_dim: int, key: Any) -> Agent:
+    """A fresh agent of the config's method."""
+    agent, _ = method_of(config.method)
+    return agent.create(config.agent, observation_dim, action_dim, key)
+
+
+def restore_agent(fresh: Agent, meta: Any, arrays: dict[str, np.ndarray], path: Path) -> Agent:
+    """The agent of a checkpoint, in the shape of ``fresh`` (arrays or only their shapes)."""
+    like = jax.eval_shape(lambda a: a.start_online() if meta["online"] else a, fresh)
+    return checkpoints.restore_tree(like, arrays, path)
+
+
+def load_agent(path: Path) -> tuple[Agent, TrainConfig, dict[str, Any]]:
+    """The agent, the config and the meta data of a checkpoint; reads no replay.
+
+    Raises:
+        UserError: as :func:`driftpolicy.training.checkpoints.load`.
+    """
+    meta, groups = checkpoints.load(path, "agent")
+    config = TrainConfig.from_json(meta["config"])
+    observation_dim, action_dim = meta["dims"]
+    fresh = jax.eval_shape(
+        lambda key: new_agent(config, observation_dim, action_dim, key), jax.random.key(0)
+    )
+    return restore_agent(fresh, meta, groups["agent"], path), config, meta
