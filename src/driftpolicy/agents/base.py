@@ -1,6 +1,7 @@
 """The agent contract: what training, evaluation and checkpoints know of a method, and no more."""
 
 import dataclasses
+import math
 from abc import abstractmethod
 from typing import Generic, Literal, TypeVar
 
@@ -48,7 +49,7 @@ class AgentConfig:
         """
         require(self, "chunk_length", self.chunk_length >= 1, "at least 1")
         require(self, "discount", 0 < self.discount <= 1, "in (0, 1]")
-        require(self, "learning_rate", self.learning_rate > 0, "above 0")
+        require(self, "learning_rate", 0 < self.learning_rate < math.inf, "finite and above 0")
         require(self, "critics", self.critics >= 1, "at least 1")
         require(self, "target_rate", 0 < self.target_rate <= 1, "in (0, 1]")
         for name in ("actor_hidden", "critic_hidden"):

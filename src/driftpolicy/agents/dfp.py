@@ -7,6 +7,7 @@ slowly moving anchor ``pi_old`` proposes, which is a Wasserstein-2 gradient step
 """
 
 import dataclasses
+import math
 from typing import Literal, cast
 
 import equinox as eqx
@@ -70,12 +71,12 @@ class DFPConfig(AgentConfig):
         within = 1 <= self.positives <= self.candidates
         require(self, "positives", within, f"between 1 and --candidates ({self.candidates})")
         taus = self.temperatures
-        require(
-            self, "temperatures", len(taus) > 0 and min(taus) > 0, "one or more numbers above 0"
-        )
-        require(self, "improvement_weight", self.improvement_weight >= 0, "at least 0")
+        within = len(taus) > 0 and all(0 < tau < math.inf for tau in taus)
+        require(self, "temperatures", within, "one or more finite numbers above 0")
+        within = 0 <= self.improvement_weight < math.inf
+        require(self, "improvement_weight", within, "finite and at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
-        require(self, "soft_alpha", self.soft_alpha > 0, "above 0")
+        require(self, "soft_alpha", 0 < self.soft_alpha < math.inf, "finite and above 0")
         choice(self, "improvement", ("top-k", "soft"))
         choice(self, "kernel", ("laplace", "gaussian"))
         choice(self, "form", ("two-sided", "mean-shift"))

@@ -1,0 +1,429 @@
+"""The agent: what each loss trains, and probe problems whose answers are known."""
+
+import dataclasses
+import inspect
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from driftpolicy.agents import DFP, METHODS, DFPConfig
+from driftpolicy.agents.dfp import soft_weights
+from driftpolicy.batch import Batch
+from driftpolicy.drifting import drift_loss
+from driftpolicy.errors import UserError
+
+SMALL = DFPConfig(
+    chunk_length=2,
+    actor_hidden=(16,),
+    critic_hidden=(16,),
+    generated=3,
+    candidates=5,
+    positives=2,
+    best_of=4,
+    temperatures=(0.05, 0.5),
+    target_rate=0.25,
+    anchor_rate=0.125,
+)
+
+
+def create(config=SMALL, seed=0):
+    return DFP.create(config, 3, 2, jax.random.key(seed))
+
+
+def online(config=SMALL):
+    """An agent in the online phase whose anchor and target are not its actor and critic."""
+    agent, other = create(config), create(config, seed=1)
+    agent = dataclasses.replace(agent.start_online(), anchor=other.actor)
+    return eqx.tree_at(lambda a: a.critic.target, agent, other.critic.target)
+
+
+def make_batch(seed=0, size=6):
+    """Windows of which the last two do not count: one cut, one ended by success within."""
+    rng = np.random.default_rng(seed)
+    valid, mask = np.ones((size, 2)), np.ones(size)
+    valid[-2:, 1], mask[-1] = 0, 0
+    batch = Batch(
+        observation=rng.normal(size=(size, 3)),
+        actions=rng.uniform(-1, 1, size=(size, 2, 2)),
+        reward=rng.normal(size=size),
+        mask=mask,
+        next_observation=rng.normal(size=(size, 3)),
+        valid=valid,
+    )
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), batch)
+
+
+# Most of the time of this file is the compiler's: these programs run once, or for a second.
+ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+LOOP = ONCE | {"xla_backend_optimization_level": 1}
+
+
+@partial(jax.jit, compiler_options=ONCE)
+def update(agent, batch, key):
+    return agent.update(batch, key)
+
+
+@partial(jax.jit, compiler_options=ONCE)
+def act(agent, observation, key):
+    return agent.act(observation, key)
+
+
+KEY = jax.random.key(7)
+
+
+def assert_same(a, b):
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    for one, other in leaves:
+        np.testing.assert_array_equal(one, other)
+
+
+def moved(a, b):
+    """How far the parameters of two trees are apart."""
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(jnp.abs(one - other).max()) for one, other in leaves)
+
+
+# --- the two phases ----------------------------------------------------------------------------
+
+
+def test_offline_update_trains_actor_and_critic():
+    agent = create()
+    after, metrics = update(agent, make_batch(), KEY)
+    assert after.anchor is None
+    assert moved(after.actor, agent.actor) > 1e-4
+    assert moved(after.critic.online, agent.critic.online) > 1e-4
+    assert moved(after.critic.target, agent.critic.target) > 1e-5
+    np.testing.assert_allclose(metrics["valid"], 4 / 6, rtol=1e-6)
+    assert metrics["nonfinite"] == 0
+    for name, value in metrics.items():
+        assert value.shape == ()
+        assert np.isnan(value) == name.startswith("improvement"), name
+
+
+def test_metric_names_are_those_of_the_other_phase():
+    _, offline = update(create(), make_batch(), KEY)
+    _, metrics = update(online(), make_batch(), KEY)
+    assert metrics.keys() == offline.keys()
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert {"bc_raw_norm_0.05", "bc_raw_norm_0.5", "improvement_raw_norm_0.5"} <= metrics.keys()
+
+
+def test_start_online_copies_the_actor():
+    agent, _ = update(create(), make_batch(), KEY)
+    started = agent.start_online()
+    assert_same(started.anchor, agent.actor)
+    assert_same(dataclasses.replace(started, anchor=None), agent)
+    # The anchor is a copy: the actor moves on, the anchor follows at its own rate.
+    after, _ = update(started, make_batch(), KEY)
+    gap = moved(after.anchor, after.actor)
+    np.testing.assert_allclose(gap, 0.875 * moved(started.anchor, after.actor), rtol=1e-3)
+
+
+def test_anchor_and_target_are_moving_averages_of_the_new_parameters():
+    agent = online()
+    after, _ = update(agent, make_batch(), KEY)
+    for rate, old, new, average in (
+        (0.125, agent.anchor, after.actor, after.anchor),
+        (0.25, agent.critic.target, after.critic.online, after.critic.target),
+    ):
+        expected = jax.tree.map(lambda o, n, r=rate: (1 - r) * o + r * n, old, new)
+        for a, b in zip(jax.tree.leaves(average), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_without_improvement_weight_the_online_phase_is_the_offline_one():
+    config = dataclasses.replace(SMALL, improvement_weight=0.0)
+    offline, expected = update(create(), make_batch(), KEY)
+    after, metrics = update(create(config).start_online(), make_batch(), KEY)
+    assert_same(dataclasses.replace(after, anchor=None), offline)
+    np.testing.assert_array_equal(list(metrics.values()), list(expected.values()))
+    # With it, only the actor goes elsewhere.
+    improved, _ = update(create().start_online(), make_batch(), KEY)
+    assert moved(improved.actor, offline.actor) > 1e-5
+    np.testing.assert_allclose(moved(improved.critic.online, offline.critic.online), 0, atol=1e-6)
+
+
+def test_updates_are_pure():
+    agent, batch = online(), make_batch()
+    before = jax.tree.map(np.array, (agent, batch))
+    first = update(agent, batch, KEY)
+    assert_same(update(agent, batch, KEY), first)
+    assert_same((agent, batch), before)
+    assert moved(update(agent, batch, jax.random.key(8))[0].actor, first[0].actor) > 1e-5
+
+
+def test_loop_scan_and_seeds_side_by_side_agree():
+    """Step by step, scanned over steps and vmapped over seeds: one and the same run."""
+    agents = [online(), dataclasses.replace(online(), actor=create(seed=5).actor)]
+    batches = [make_batch(seed) for seed in range(3)]
+    keys = jax.random.split(KEY, 3)
+    ends = []
+    for agent in agents:
+        for batch, key in zip(batches, keys, strict=True):
+            agent, metrics = update(agent, batch, key)
+        ends.append((agent, metrics))
+
+    @partial(jax.jit, compiler_options=ONCE)
+    @partial(jax.vmap, in_axes=(0, None, None))
+    def run(agent, batches, keys):
+        agent, metrics = jax.lax.scan(lambda a, x: a.update(*x), agent, (batches, keys))
+        return agent, jax.tree.map(lambda m: m[-1], metrics)
+
+    stack = partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
+    side_by_side = run(stack(*agents), stack(*batches), keys)
+    for i, end in enumerate(ends):
+        for one, other in zip(jax.tree.leaves(side_by_side), jax.tree.leaves(end), strict=True):
+            np.testing.assert_allclose(one[i], other, rtol=1e-4, atol=1e-5)
+    assert moved(ends[0][0].actor, ends[1][0].actor) > 0.1
+
+
+# --- which parameters each loss touches ---------------------------------------------------------
+
+
+def test_each_loss_trains_its_own_network():
+    """By differentiating the whole update: nothing hides behind the order of its lines."""
+
+    @partial(jax.jit, compiler_options=ONCE)
+    def gradients(actor, anchor, critic):
+        def losses(actor, anchor, critic):
+            agent = dataclasses.replace(start, actor=actor, anchor=anchor, critic=critic)
+            metrics = agent.update(make_batch(), KEY)[1]
+            return tuple(metrics[name] for name in ("critic_loss", "bc_loss", "improvement_loss"))
+
+        _, pull = jax.vjp(losses, actor, anchor, critic)
+        return [pull(tuple(row)) for row in jnp.eye(3)]
+
+    start = online()
+    by_critic, by_cloning, by_improvement = gradients(start.actor, start.anchor, start.critic)
+    size = lambda tree: sum(float(jnp.sum(jnp.abs(g))) for g in jax.tree.leaves(tree))  # noqa: E731
+
+    actor, anchor, critic = by_critic
+    assert size(actor) == size(anchor) == size(critic.target) == 0.0
+    assert size(critic.online) > 0.0
+    for actor, anchor, critic in (by_cloning, by_improvement):
+        assert size(actor) > 0.0
+        assert size(anchor) == size(critic) == 0.0
+
+
+@pytest.mark.parametrize("improvement", ["top-k", "soft"])
+def test_the_actor_follows_the_losses_of_the_paper(improvement):
+    """Gradients, since the losses' values are constant: those of the loss written out."""
+    config = dataclasses.replace(SMALL, improvement=improvement, soft_alpha=0.05)
+    agent, batch = online(config), make_batch()
+    options = {"temperatures": SMALL.temperatures}
+    noise = jax.random.normal(jax.random.key(1), (6, 3, 4))
+    candidates = agent.anchor.sample(batch.observation, 5, key=jax.random.key(2))
+    values = np.asarray(agent.critic.online(batch.observation[:, None], candidates)).mean(axis=0)
+    if improvement == "top-k":
+        best = np.argsort(-values, axis=1)[:, :2]
+        positives, weights = jnp.take_along_axis(candidates, best[..., None], axis=1), None
+    else:
+        weight = np.exp((values - values.max(axis=1, keepdims=True)) / 0.05)
+        positives = candidates
+        weights = jnp.asarray(5 * weight / weight.sum(axis=1, keepdims=True))
+
+    def expected(actor):
+        x = jnp.clip(actor(batch.observation[:, None], noise), -1.0, 1.0)
+        chunk = batch.actions.reshape(6, 1, 4)[:4]  # the windows inside their episodes
+        cloning, _ = drift_loss(x[:4], chunk, **options)
+        improving, _ = drift_loss(x, positives, positive_weights=weights, **options)
+        return jnp.mean(cloning) + config.improvement_weight * jnp.mean(improving)
+
+    @partial(jax.jit, compiler_options=ONCE)
+    def both(actor):
+        # The keys of the samples and the candidates, each used once and for this only.
+        drawn = agent._improvement_positives(batch.observation, jax.random.key(2))
+        got = jax.grad(lambda a: agent.actor_loss(a, batch, drawn, jax.random.key(1))[0])(actor)
+        return got, jax.grad(expected)(actor)
+
+    got, want = both(agent.actor)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
+
+
+def test_windows_across_an_episodes_end_teach_nothing():
+    batch, junk = make_batch(), make_batch(seed=1)
+
+    def with_junk(*names):
+        rows = {n: getattr(batch, n).at[-2:].set(getattr(junk, n)[-2:]) for n in names}
+        return batch._replace(**rows)
+
+    agent = create()
+    expected, _ = update(agent, batch, KEY)
+    names = ("observation", "actions", "reward", "next_observation")
+    after, _ = update(agent, with_junk(*names), KEY)
+    assert_same(after, expected)
+
+    # Online the state of such a window is a state like any other for the improvement, and only so.
+    agent = online()
+    expected, _ = update(agent, batch, KEY)
+    after, _ = update(agent, with_junk(*names[1:]), KEY)
+    assert_same(after, expected)
+    after, _ = update(agent, with_junk(*names), KEY)
+    assert moved(after.actor, expected.actor) > 1e-5
+    assert_same(after.critic, expected.critic)
+
+    # A batch with no window to learn from is no division by zero.
+    agent = create()
+    after, metrics = update(agent, batch._replace(valid=jnp.zeros((6, 2))), KEY)
+    assert_same((after.actor, after.critic), (agent.actor, agent.critic))
+    assert metrics["bc_loss"] == metrics["critic_loss"] == 0.0
+
+
+def test_a_nonfinite_state_is_counted():
+    batch = make_batch()
+    batch = batch._replace(actions=batch.actions.at[1, 0, 0].set(jnp.nan))
+    _, metrics = update(create(), batch, KEY)
+    assert metrics["nonfinite"] == 1
+    assert np.isnan(metrics["bc_loss"])
+
+
+# --- decisions ---------------------------------------------------------------------------------
+
+
+def test_act_takes_the_best_of_its_samples():
+    agent = create()
+    observation = jax.random.normal(jax.random.key(3), (50, 3))
+    chunk = act(agent, observation, KEY)
+    assert chunk.shape == (50, 2, 2)
+    samples = agent.actor.sample(observation, SMALL.best_of, key=KEY)
+    values = np.asarray(agent.critic.online(observation[:, None], samples)).mean(axis=0)
+    best = np.argmax(values, axis=1)
+    assert set(best) == {0, 1, 2, 3}  # no position is preferred
+    expected = np.asarray(samples)[np.arange(50), best].reshape(50, 2, 2)
+    np.testing.assert_allclose(chunk, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_act_has_any_batch_axes_and_stays_in_range():
+    agent = create()
+    wild = eqx.tree_at(
+        lambda a: a.actor.mlp.layers[-1].weight, agent, replace_fn=lambda weight: 20 * weight
+    )
+    observation = jax.random.normal(jax.random.key(3), (2, 5, 3))
+    for state, shape in ((observation, (2, 5, 2, 2)), (observation[0, 0], (2, 2))):
+        chunk = act(wild, state, KEY)
+        assert chunk.shape == shape
+        assert np.abs(chunk).max() == 1.0
+    assert np.mean(np.abs(act(agent, observation, KEY)) < 1.0) > 0.5
+    assert_same(act(agent, observation, KEY), act(agent, observation, KEY))
+    assert moved(act(agent, observation, KEY), act(agent, observation, jax.random.key(0))) > 0.01
+
+
+def test_one_sample_needs_no_critic():
+    agent = create(dataclasses.replace(SMALL, best_of=1))
+    broken = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), agent.critic)
+    observation = jax.random.normal(jax.random.key(3), (5, 3))
+    chunk = act(dataclasses.replace(agent, critic=broken), observation, KEY)
+    sample = agent.actor.sample(observation, 1, key=KEY)
+    np.testing.assert_allclose(chunk.reshape(5, 1, 4), sample, rtol=1e-5, atol=1e-6)
+
+
+# --- the soft target ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 10.0])
+def test_soft_weights_estimate_the_soft_target(alpha):
+    """``mean(w g(a))`` against the integral of ``g pi_old exp(Q / alpha) / Z``."""
+    a = 0.2 + 0.5 * norm.ppf((np.arange(20000) + 0.5) / 20000)  # pi_old = N(0.2, 0.5^2)
+    q = lambda a: np.sin(3 * a) - 0.5 * a**2  # noqa: E731
+    weights = np.asarray(soft_weights(jnp.asarray(q(a), jnp.float32), alpha), np.float64)
+    np.testing.assert_allclose(weights.mean(), 1.0, rtol=1e-5)
+
+    line = np.linspace(-4, 4, 20001)
+    density = norm.pdf(line, 0.2, 0.5) * np.exp(q(line) / alpha)
+    density /= np.trapezoid(density, line)
+    for g in (lambda a: a, np.square, lambda a: (a > 0.3).astype(float)):
+        integral = np.trapezoid(g(line) * density, line)
+        np.testing.assert_allclose(np.mean(weights * g(a)), integral, atol=5e-4)
+
+
+def test_soft_weights_are_per_state_and_stand_large_values():
+    values = jnp.array([[0.0, 1e6, -1e6], [5.0, 5.0, 5.0]])
+    np.testing.assert_allclose(soft_weights(values, 0.5), [[0, 3, 0], [1, 1, 1]], rtol=1e-6)
+
+
+# --- configuration ------------------------------------------------------------------------------
+
+
+class _Unchecked(DFPConfig):
+    # The run-time type checks of the tests would refuse some of the values one call earlier.
+    __init__ = inspect.unwrap(DFPConfig.__init__)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--chunk-length", 0),
+        ("--discount", 0.0),
+        ("--discount", 1.01),
+        ("--learning-rate", 0.0),
+        ("--learning-rate", float("nan")),
+        ("--learning-rate", float("inf")),
+        ("--actor-hidden", ()),
+        ("--actor-hidden", (8, 0)),
+        ("--critic-hidden", ()),
+        ("--critics", 0),
+        ("--critic-aggregation", "median"),
+        ("--target-rate", 0.0),
+        ("--target-rate", 1.5),
+        ("--terminal-windows", "lose"),
+        ("--generated", 0),
+        ("--candidates", 0),
+        ("--best-of", 0),
+        ("--positives", 0),
+        ("--positives", 17),
+        ("--temperatures", ()),
+        ("--temperatures", (0.05, 0.0)),
+        ("--temperatures", (0.05, float("nan"))),
+        ("--temperatures", (float("inf"),)),
+        ("--improvement-weight", -0.1),
+        ("--improvement-weight", float("inf")),
+        ("--anchor-rate", -1e-9),
+        ("--anchor-rate", 1.1),
+        ("--improvement", "hard"),
+        ("--soft-alpha", 0.0),
+        ("--soft-alpha", float("inf")),
+        ("--kernel", "cauchy"),
+        ("--form", "one-sided"),
+    ],
+)
+def test_config_refuses_what_makes_no_sense(flag, value):
+    with pytest.raises(UserError) as error:
+        _Unchecked(**{flag[2:].replace("-", "_"): value})
+    message = str(error.value)
+    assert message.startswith(f"{flag} must be ")
+    assert message.endswith(f", not {value}")
+    assert "\n" not in message
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    config = DFPConfig(
+        discount=1.0,
+        target_rate=1.0,
+        anchor_rate=0.0,
+        improvement_weight=0.0,
+        candidates=4,
+        positives=4,
+        best_of=1,
+        generated=1,
+        chunk_length=1,
+        critics=1,
+    )
+    assert dataclasses.replace(config, anchor_rate=1.0).anchor_rate == 1.0
+
+
+def test_the_defaults_are_the_papers():
+    config = DFPConfig()
+    assert (config.chunk_length, config.discount, config.learning_rate) == (5, 0.99, 3e-4)
+    assert config.actor_hidden == config.critic_hidden == (512, 512, 512, 512)
+    assert (config.critics, config.critic_aggregation, config.target_rate) == (2, "mean", 5e-3)
+    assert (config.candidates, config.positives, config.generated, config.best_of) == (16, 4, 8, 16)
+    assert (config.temperatures, config.improvement_weight) == ((0.05,), 0.5)
+    assert (config.anchor_rate, config.improvement) == (1e-4, "top-k")
+    assert (config.kernel, config.form, config.terminal_windows) == ("laplace", "two-sided", "drop")
+    assert METHODS["dfp"] == (DFP, DFPConfig)
