@@ -8,6 +8,7 @@ from typing import IO
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 WINDOW_S = 60.0
@@ -63,7 +64,7 @@ class JobProgress:
         console = Console(file=self._stream)
         if console.is_terminal:
             self._bar = Progress(
-                TextColumn(escape(label)),
+                TextColumn(escape(label), table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=None),
                 _StatusColumn(self),
                 console=console,
@@ -124,8 +125,8 @@ class _StatusColumn(ProgressColumn):
     """The words of :meth:`JobProgress.status`, fresh at every refresh."""
 
     def __init__(self, job: JobProgress):
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))
         self._job = job
 
     def render(self, task: Task) -> Text:
-        return Text(self._job.status(), no_wrap=True)
+        return Text(self._job.status())

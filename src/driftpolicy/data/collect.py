@@ -6,9 +6,13 @@ episode), so the data do not depend on the number of processes. Collected data a
 off as the published set: the file says who made it.
 """
 
+import errno
 import json
+import os
 import platform
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.ogbench import make_simulator, reset_simulator
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
+from driftpolicy.progress import format_bytes
 
 EPISODE_STEPS = 1001
 _NOISE = 0.1
@@ -144,6 +149,14 @@ def cube_in_sight(qpos: Float32[np.ndarray, "rows qpos"]) -> bool:
     return not bool((off_right | off_left).any())
 
 
+def _require_room(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise UserError(
+            f"{path} will have {format_bytes(size)}, the disk has room for {format_bytes(free)}"
+        )
+
+
 def collect(
     family: str,
     kind: str,
@@ -153,7 +166,7 @@ def collect(
     seed: int,
     processes: int,
     episode_steps: int = EPISODE_STEPS,
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Collect ``episodes`` episodes into ``path`` (atomically); yields after each one done.
 
     Yields:
@@ -173,10 +186,20 @@ def collect(
     for flag, (value, least) in ranges.items():
         if value < least:
             raise UserError(f"{flag} must be at least {least}, not {value}")
+    try:  # now, not after an hour
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
     parts: list[dict[str, np.ndarray]] = []
     with Workers(min(processes, episodes), Collector, family, kind, seed) as workers:
         calls = [(episode, episode_steps) for episode in range(episodes)]
         for part in workers.map("collect", calls):
+            if not parts:
+                _require_room(path, episodes * sum(array.nbytes for array in part.values()))
             parts.append(part)
             yield len(parts)
     # Each episode's array goes as it is copied: no moment with all the data twice.

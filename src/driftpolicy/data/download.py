@@ -122,11 +122,7 @@ def _locked_part(target: Path) -> Iterator[FileIO]:
         finally:
             if _size(part) == 0:
                 path.unlink(missing_ok=True)
-                _note(path).unlink(missing_ok=True)
-
-
-def _note(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
+                Path(f"{path}.json").unlink(missing_ok=True)
 
 
 def _size(file: FileIO) -> int:
@@ -161,7 +157,7 @@ class _Transfer:
         self._dataset = dataset
         self._part = part
         self._progress = progress
-        self.note = _note(Path(part.name))
+        self.note = Path(f"{part.name}.json")
         self.resumed = False
         self._answered = False
 
@@ -267,7 +263,7 @@ class _Transfer:
 
     def _unreachable(self, error: Exception) -> UserError:
         cause = getattr(error, "reason", error)
-        reason = " ".join(str(cause).split()) or type(cause).__name__
+        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         kept = _size(self._part)
         again = f"again later ({format_bytes(kept)} are kept)" if kept else "again later"
         return UserError(

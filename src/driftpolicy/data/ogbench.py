@@ -21,7 +21,7 @@ from driftpolicy.errors import UserError
 
 PUBLISHED_FOLDER = Path("~/.ogbench/data")
 COLLECTED_FOLDER = Path("data")
-_REQUIRED = ("observations", "actions", "terminals", "qpos", "qvel")
+REQUIRED = ("observations", "actions", "terminals", "qpos", "qvel")
 
 
 def collected_path(dataset: str, folder: Path = COLLECTED_FOLDER) -> Path:
@@ -100,7 +100,7 @@ def load_dataset(task: Task, path: Path) -> Dataset:
             dimensions, or holds NaN.
     """
     arrays = read_npz(path)
-    absent = [name for name in _REQUIRED if name not in arrays]
+    absent = [name for name in REQUIRED if name not in arrays]
     if absent:
         raise UserError(f"{path} is not an OGBench dataset: it has no {', '.join(absent)}")
     scene = describe(path).get("scene", task.family)

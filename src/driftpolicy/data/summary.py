@@ -1,0 +1,112 @@
+"""What is in a data file, in numbers."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from driftpolicy.data.files import read_npz
+from driftpolicy.data.ogbench import REQUIRED, describe, load_dataset
+from driftpolicy.envs.tasks import Task
+from driftpolicy.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A data file, before it is relabelled for any task."""
+
+    description: dict[str, Any]
+    """Who made it (:func:`driftpolicy.data.ogbench.describe`)."""
+    size: int
+    """Bytes on the disk."""
+    arrays: dict[str, str]
+    """Type and shape of each array, as ``float32 [1001, 28]``."""
+    rows: int
+    """Stored observations."""
+    lengths: Int64[np.ndarray, " episodes"]
+    """Transitions of each episode; the last one may lack its end."""
+    complete: bool
+    """Whether the data end where an episode ends."""
+    action_range: tuple[float, float]
+    """The least and the greatest number in the actions; NaN if there is one."""
+    not_finite: dict[str, int]
+    """How many numbers of each array are NaN or infinite, where there are any."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewards:
+    """A data file relabelled with a task's goal. Final observations do not count."""
+
+    least: float
+    """The least reward of a transition."""
+    greatest: float
+    """The greatest."""
+    mean_return: float
+    """The sum of an episode's rewards, averaged over episodes."""
+    at_goal: int
+    """Transitions with mask 0."""
+    episodes_with_goal: int
+    """Episodes with such a transition."""
+
+
+def summarise(path: Path) -> Summary:
+    """Read a whole file, its checksums verified.
+
+    Raises:
+        UserError: if the file is missing, truncated, or no OGBench dataset.
+    """
+    arrays = read_npz(path)
+    absent = [name for name in REQUIRED if name not in arrays]
+    if absent:
+        raise UserError(f"{path} is not an OGBench dataset: it has no {', '.join(absent)}")
+    data = {name: array for name, array in arrays.items() if array.ndim > 0}
+    rows = {name: len(data.get(name, ())) for name in REQUIRED}
+    if len(set(rows.values())) != 1 or not rows["observations"]:
+        counts = ", ".join(f"{name} {count}" for name, count in rows.items())
+        raise UserError(f"{path} is not an OGBench dataset: its arrays differ in rows ({counts})")
+    numbers = {name: array for name, array in data.items() if array.dtype.kind in "bfiu"}
+    odd = [name for name in REQUIRED if name not in numbers]
+    if odd:
+        raise UserError(f"{path} is not an OGBench dataset: {', '.join(odd)} are not numbers")
+    last = data["terminals"].astype(bool).reshape(rows["terminals"], -1)[:, 0]
+    bad = {name: int(np.sum(~np.isfinite(array))) for name, array in numbers.items()}
+    return Summary(
+        description=describe(path),
+        size=path.stat().st_size,
+        arrays={name: f"{array.dtype} {list(array.shape)}" for name, array in data.items()},
+        rows=rows["observations"],
+        lengths=_episode_lengths(last),
+        complete=bool(last[-1]),
+        action_range=(float(data["actions"].min()), float(data["actions"].max())),
+        not_finite={name: count for name, count in bad.items() if count},
+    )
+
+
+def _episode_lengths(last: Bool[np.ndarray, " rows"]) -> Int64[np.ndarray, " episodes"]:
+    """Transitions per episode: one less than its rows."""
+    ends = np.flatnonzero(last)
+    if len(ends) == 0 or ends[-1] != len(last) - 1:
+        ends = np.append(ends, len(last) - 1)
+    return np.diff(ends, prepend=-1) - 1
+
+
+def rewards(task: Task, path: Path) -> Rewards:
+    """What a file is worth for a task.
+
+    Raises:
+        UserError: if the task cannot be trained on the file.
+    """
+    dataset = load_dataset(task, path)
+    moves = ~dataset.last
+    episode = np.cumsum(dataset.last) - dataset.last
+    returns = np.bincount(episode[moves], dataset.rewards[moves], minlength=dataset.episodes)
+    at_goal = moves & (dataset.masks == 0)
+    return Rewards(
+        least=float(dataset.rewards[moves].min()),
+        greatest=float(dataset.rewards[moves].max()),
+        mean_return=float(returns.mean()),
+        at_goal=int(at_goal.sum()),
+        episodes_with_goal=len(np.unique(episode[at_goal])),
+    )
