@@ -69,11 +69,14 @@ class Transitions:
             before = np.cumprod(masks, axis=1)[:, :-1]
             rewards[:, 1:] *= before
         following = (rows + valid.sum(axis=1)) % len(self.last)
-        discounts = (spec.discount**steps).astype(np.float32)
+        # Step by step: a matrix product rounds by the number of windows asked for.
+        reward = np.zeros(len(rows), np.float32)
+        for step in range(spec.length):
+            reward += np.float32(spec.discount**step) * rewards[:, step]
         fields: dict[str, Any] = {
             "observation": self.observations[rows],
             "actions": np.where(valid[..., None], self.actions[index], 0.0).astype(np.float32),
-            "reward": (rewards @ discounts).astype(np.float32),
+            "reward": reward,
             "mask": np.prod(masks, axis=1).astype(np.float32),
             "next_observation": self.observations[following],
             "valid": valid.astype(np.float32),
