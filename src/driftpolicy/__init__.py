@@ -1,3 +1,19 @@
 """One-step generative policies for robot manipulation, trained by offline-to-online RL."""
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from driftpolicy.policy import load_policy as load_policy
+
+__all__ = ["__version__", "load_policy"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import JAX only when it is needed: environment processes live without it."""
+    if name == "load_policy":
+        from driftpolicy.policy import load_policy
+
+        return load_policy
+    raise AttributeError(f"module 'driftpolicy' has no attribute {name!r}")

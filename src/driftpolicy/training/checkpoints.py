@@ -85,7 +85,7 @@ def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, 
     return meta, found
 
 
-def tree_arrays(tree: Any) -> dict[str, jax.Array]:
+def tree_arrays(tree: Any) -> dict[str, Any]:
     """The arrays of a module by the path of their field."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from driftpolicy.errors import UserError
 
@@ -105,6 +105,7 @@ class Means:
         return means
 
 
+@runtime_checkable
 class Sink(Protocol):
     """A further place for the same numbers."""
 

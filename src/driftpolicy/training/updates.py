@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from driftpolicy.agents import Agent
-from driftpolicy.agents.base import Metrics
 from driftpolicy.batch import Batch
+
+_Logs = dict[str, Float[Array, " steps"]]
 
 
 @jax.jit
@@ -16,7 +17,7 @@ def update_block(
     key: PRNGKeyArray,
     first_step: Int[Array, ""],
     count: Int[Array, ""],
-) -> tuple[Agent, dict[str, Float[Array, " steps"]]]:
+) -> tuple[Agent, _Logs]:
     """``count`` gradient steps in one compiled program, the same as one call of ``update`` each.
 
     Args:
@@ -34,7 +35,7 @@ def update_block(
     shapes = jax.eval_shape(lambda a, b: a.update(b, key)[1], agent, first)
     logs = {name: jnp.zeros(steps, shape.dtype) for name, shape in shapes.items()}
 
-    def body(i: Int[Array, ""], carry: tuple[Agent, Metrics]) -> tuple[Agent, Metrics]:
+    def body(i: Int[Array, ""], carry: tuple[Agent, _Logs]) -> tuple[Agent, _Logs]:
         agent, logs = carry
         batch = jax.tree.map(lambda a: a[i], batches)
         agent, metrics = agent.update(batch, jax.random.fold_in(key, first_step + i))

@@ -58,6 +58,10 @@ class FilmRunner(EpisodeRunner):
         super().__init__(task, self._film)
         self._film.reset(0)  # fails here if nothing can be rendered
 
+    def renderer(self) -> str:
+        """The name of what renders."""
+        return os.environ["MUJOCO_GL"]
+
     def open(self, out: str) -> None:
         """Start the film."""
         import imageio.v2 as imageio

@@ -1,0 +1,59 @@
+"""A trained policy, loaded from nothing but its path."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from driftpolicy.agents import Agent
+from driftpolicy.errors import UserError
+from driftpolicy.training.checkpoints import latest
+from driftpolicy.training.config import TrainConfig
+from driftpolicy.training.restore import load_agent
+
+
+class Policy:
+    """A trained agent and its decision rule. ``config`` says what it was trained on."""
+
+    def __init__(self, agent: Agent, config: TrainConfig, observation_dim: int):
+        """See :func:`load_policy`."""
+        self.agent = agent
+        self.config = config
+        self.observation_dim = observation_dim
+        self._act = jax.jit(lambda agent, observation, key: agent.act(observation, key))
+
+    def act(
+        self, observation: Float[np.ndarray, "*batch observation"], seed: int
+    ) -> Float[np.ndarray, "*batch chunk action"]:
+        """The method's decision at one observation or a batch: H actions in [-1, 1].
+
+        Args:
+            observation: as the task's environment gives it.
+            seed: of the decision's noise; the same seed gives the same chunk.
+
+        Raises:
+            UserError: if the observation has the wrong size or is not finite.
+        """
+        observation = np.asarray(observation, np.float32)
+        if observation.shape[-1:] != (self.observation_dim,):
+            raise UserError(
+                f"the policy takes observations of {self.observation_dim} numbers, "
+                f"not of shape {observation.shape}"
+            )
+        if not np.isfinite(observation).all():
+            raise UserError("the observation holds NaN or infinity")
+        return np.asarray(self._act(self.agent, jnp.asarray(observation), jax.random.key(seed)))
+
+
+def load_policy(path: str | Path) -> Policy:
+    """The policy of a run folder (its newest checkpoint) or of a checkpoint file.
+
+    Raises:
+        UserError: if there is none, or it is corrupted or of a newer version.
+    """
+    path = Path(path)
+    checkpoint = path if path.is_file() else latest(path / "checkpoints")
+    agent, config, meta = load_agent(checkpoint)
+    return Policy(agent, config, meta["dims"][0])

@@ -1,0 +1,209 @@
+"""A run in one process: exact interruption, boundaries, logs, failures."""
+
+import contextlib
+import csv
+import errno
+import itertools
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from driftpolicy.data import files
+from driftpolicy.data.ogbench import load_dataset
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.errors import UserError
+from driftpolicy.training import checkpoints
+from driftpolicy.training.evaluation import evaluation_workers
+from driftpolicy.training.restore import load_agent
+from driftpolicy.training.run import RunFolder
+from driftpolicy.training.trainer import Trainer
+
+from .conftest import TASK, tiny
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with evaluation_workers(find_task(TASK), 1) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def dataset(data_file):
+    return load_dataset(find_task(TASK), data_file)
+
+
+def trainer_of(config, folder, dataset, workers, data_id="data"):
+    if not folder.config_file.exists():
+        folder.create(config)
+    return Trainer(config, folder, dataset, workers, data_id)
+
+
+def run_to_end(config, path, dataset, workers, stop=lambda: False):
+    """Run, starting over from the last checkpoint whenever ``stop`` interrupts."""
+    folder = RunFolder(path)
+    for starts in itertools.count(1):
+        trainer = trainer_of(config, folder, dataset, workers)
+        finished = trainer.run(stop, lambda _: None)
+        trainer.close()
+        if finished:
+            return folder, trainer, starts
+
+
+def rows_without_time(path: Path):
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k != "wall_s"} for row in rows]
+
+
+def assert_same_run(one, other):
+    (folder_a, a), (folder_b, b) = one, other
+    assert folder_a.train_csv.read_bytes() == folder_b.train_csv.read_bytes()
+    assert rows_without_time(folder_a.eval_csv) == rows_without_time(folder_b.eval_csv)
+    for x, y in zip(jax.tree.leaves(a.agent), jax.tree.leaves(b.agent), strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+@pytest.fixture(scope="module")
+def whole(data_file, dataset, workers, tmp_path_factory):
+    """A run never interrupted."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    folder, trainer, starts = run_to_end(tiny(data_file), path, dataset, workers)
+    assert starts == 1
+    return folder, trainer
+
+
+def test_stopping_at_every_safe_point_changes_nothing(data_file, dataset, workers, whole, tmp_path):
+    calls = itertools.count()
+    folder, trainer, starts = run_to_end(
+        tiny(data_file), tmp_path / "run", dataset, workers, stop=lambda: next(calls) % 5 == 4
+    )
+    assert starts > 8
+    assert_same_run((folder, trainer), whole)
+
+
+class _Killed(BaseException):
+    """Stands for a process that dies with whatever is on disk."""
+
+
+@pytest.mark.parametrize("deaths", [(3, 9), (14,), (17, 2, 25)])
+def test_dying_between_checkpoints_changes_nothing(
+    data_file, dataset, workers, whole, tmp_path, deaths
+):
+    folder = RunFolder(tmp_path / "run")
+    for points in deaths:
+        countdown = iter(range(points, -1, -1))
+
+        def die(_, countdown=countdown):
+            if next(countdown) == 0:
+                raise _Killed
+
+        trainer = trainer_of(tiny(data_file), folder, dataset, workers)
+        with pytest.raises(_Killed):
+            trainer.run(lambda: False, die)
+        trainer.close()
+        # Half a row, as a crash in mid-write would leave it.
+        with open(folder.train_csv, "ab") as file:
+            file.write(b"12,off")
+    _, trainer, starts = run_to_end(tiny(data_file), folder.path, dataset, workers)
+    assert starts == 1
+    assert_same_run((folder, trainer), whole)
+
+
+def test_same_seed_same_run_other_seed_other_run(data_file, dataset, workers, whole, tmp_path):
+    folder, trainer, _ = run_to_end(tiny(data_file), tmp_path / "same", dataset, workers)
+    assert_same_run((folder, trainer), whole)
+    config = tiny(data_file, seed=1, offline_steps=10, online_steps=0, eval_episodes=1)
+    other, _, _ = run_to_end(config, tmp_path / "other", dataset, workers)
+    first = rows_without_time(other.train_csv)[0]
+    assert first != rows_without_time(whole[0].train_csv)[0]
+
+
+def test_rows_stand_at_the_boundaries_of_each_phase(whole):
+    folder, trainer = whole
+    evaluations = rows_without_time(folder.eval_csv)
+    steps = [(int(row["step"]), row["phase"]) for row in evaluations]
+    assert steps == [(47, "offline"), (60, "offline"), (107, "online"), (150, "online")]
+    logged = [int(row["step"]) for row in rows_without_time(folder.train_csv)]
+    offline = [*range(7, 60, 7), 60]
+    assert logged == offline + [60 + step for step in [*range(7, 90, 7), 90]]
+    assert trainer.step == 150
+    names = [path.name for path in checkpoints.list_checkpoints(folder.checkpoints)]
+    assert names == ["step-0000000129.npz", "step-0000000150.npz"]
+
+
+def test_gradient_steps_start_after_the_warm_up(whole):
+    for row in rows_without_time(whole[0].train_csv):
+        step, updated = int(row["step"]), row["critic_loss"] != ""
+        assert updated == (step <= 60 or step > 60 + 20)
+        assert (row["improvement_loss"] != "") == (step > 60 + 20)
+
+
+def test_without_an_offline_phase(data_file, dataset, workers, tmp_path):
+    config = tiny(data_file, offline_steps=0, online_steps=30, warmup_steps=5, eval_episodes=1)
+    folder, trainer, _ = run_to_end(config, tmp_path / "run", dataset, workers)
+    assert {row["phase"] for row in rows_without_time(folder.train_csv)} == {"online"}
+    assert trainer.agent.anchor is not None
+
+
+def test_a_full_disk_loses_nothing(data_file, dataset, workers, whole, tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path / "run")
+    trainer = trainer_of(tiny(data_file), folder, dataset, workers)
+    real = np.lib.format.write_array
+
+    def full(file, *arguments, **options):
+        if trainer.step > 80:
+            file.write(b"half a checkpoint")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, *arguments, **options)
+
+    monkeypatch.setattr(files.np.lib.format, "write_array", full)
+    with pytest.raises(UserError, match="No space left on device") as raised:
+        trainer.run(lambda: False, lambda _: None)
+    assert "\n" not in str(raised.value)
+    trainer.close()
+    monkeypatch.undo()
+    assert sorted(p.suffix for p in folder.checkpoints.iterdir()) == [".npz", ".npz"]
+    _, trainer, _ = run_to_end(tiny(data_file), folder.path, dataset, workers)
+    assert_same_run((folder, trainer), whole)
+
+
+def copy_of_checkpoint(whole, path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    folder.create(whole[1].config)
+    folder.checkpoints.mkdir()
+    source = checkpoints.latest(whole[0].checkpoints)
+    (folder.checkpoints / source.name).write_bytes(source.read_bytes())
+    return folder
+
+
+def test_other_prior_data_are_refused(data_file, dataset, workers, whole, tmp_path):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    with pytest.raises(UserError, match="prior data are not those"):
+        trainer_of(tiny(data_file), folder, dataset, workers, data_id="others")
+
+
+def test_another_simulator_is_noticed(data_file, dataset, workers, whole, tmp_path, monkeypatch):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    meta, groups = checkpoints.load(checkpoints.latest(folder.checkpoints))
+    groups["environment"]["observation"] = groups["environment"]["observation"] + 1e-6
+    checkpoints.save(folder.checkpoints, meta["step"], meta, groups)
+    with pytest.raises(UserError, match="does not reproduce"):
+        trainer_of(tiny(data_file), folder, dataset, workers)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data_file, dataset, workers, tmp_path):
+    config = tiny(data_file, learning_rate=1e30)
+    trainer = trainer_of(config, RunFolder(tmp_path / "run"), dataset, workers)
+    with contextlib.closing(trainer), pytest.raises(UserError, match="not finite at step"):
+        trainer.run(lambda: False, lambda _: None)
+
+
+def test_load_agent_needs_the_path_alone(whole):
+    agent, config, meta = load_agent(checkpoints.latest(whole[0].checkpoints))
+    assert config == whole[1].config
+    assert meta["step"] == 150
+    assert_equal = np.testing.assert_array_equal
+    for x, y in zip(jax.tree.leaves(agent), jax.tree.leaves(whole[1].agent), strict=True):
+        assert_equal(np.asarray(x), np.asarray(y))
