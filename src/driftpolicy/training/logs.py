@@ -33,6 +33,7 @@ class CsvLog:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
         size = self._file.seek(0, os.SEEK_END)
         if size < length:
+            self._file.close()
             raise UserError(f"{path} has lost rows: {size} bytes, the checkpoint knows {length}")
         self._file.truncate(length)
         if length == 0:

@@ -1,0 +1,71 @@
+"""Evaluation: seeded by (seed, episode), one decision per chunk, any number of processes."""
+
+import jax
+import numpy as np
+import pytest
+
+from driftpolicy.agents import DFP, DFPConfig
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.training import evaluation
+from driftpolicy.training.evaluation import (
+    Episode,
+    episode_seeds,
+    evaluate,
+    evaluation_workers,
+    success_interval,
+    summarise,
+)
+
+from .conftest import TASK
+
+
+@pytest.fixture(scope="module")
+def agent():
+    config = DFPConfig(actor_hidden=(8,), critic_hidden=(8,), best_of=2)
+    return DFP.create(config, 28, 5, jax.random.key(1))
+
+
+def test_processes_change_nothing_and_the_policy_is_asked_once_per_chunk(agent, monkeypatch):
+    decisions = []
+    decide = evaluation.decide
+
+    def counted(*arguments):
+        decisions.append(None)
+        return decide(*arguments)
+
+    monkeypatch.setattr(evaluation, "decide", counted)
+    results = []
+    for processes in (1, 2):
+        with evaluation_workers(find_task(TASK), processes) as workers:
+            key = jax.random.key(3)
+            results.append(evaluate(agent, workers, seed=4, episodes=3, key=key))
+            if processes == 2:  # again on the same workers, in whatever state they are
+                results.append(evaluate(agent, workers, seed=4, episodes=3, key=key))
+                other = evaluate(agent, workers, seed=5, episodes=3, key=key)
+    assert results[0] == results[1] == results[2]
+    assert all(isinstance(episode, Episode) for episode in results[0])
+    chunks = sum(-(-episode.length // 5) for episode in results[0]) * 3
+    chunks += sum(-(-episode.length // 5) for episode in other)
+    assert len(decisions) == chunks
+
+
+def test_episodes_are_seeded_by_seed_and_number():
+    assert episode_seeds(0, 5) == episode_seeds(0, 7)[:5]
+    assert len(set(episode_seeds(0, 50)) | set(episode_seeds(1, 50))) == 100
+
+
+def test_summary():
+    episodes = [Episode(True, -10.0, 10), Episode(False, -30.0, 20)]
+    assert summarise(episodes) == {
+        "success": 0.5,
+        "return": -20.0,
+        "length": 15.0,
+        "episodes": 2,
+    }
+
+
+def test_wilson_interval_against_the_textbook():
+    low, high = success_interval(8, 10)
+    np.testing.assert_allclose((low, high), (0.4901625, 0.9433178), atol=1e-6)
+    assert success_interval(0, 10)[0] == 0.0
+    assert success_interval(10, 10)[1] == 1.0
