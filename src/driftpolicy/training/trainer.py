@@ -86,7 +86,8 @@ class Trainer:
         self.agent = self._create()
         found = checkpoints.list_checkpoints(folder.checkpoints)
         lengths = self._load(found[-1]) if found else {"eval": 0, "train": 0}
-        columns = ("step", "phase", *self._metric_names(), *_EPISODE_METRICS)
+        self._logged = (*self._metric_names(), *_EPISODE_METRICS)
+        columns = ("step", "phase", *self._logged)
         self._eval_log = CsvLog(folder.eval_csv, EVAL_COLUMNS, lengths["eval"])
         self._train_log = CsvLog(folder.train_csv, columns, lengths["train"])
 
@@ -212,8 +213,7 @@ class Trainer:
         into = self.step - start
         phase_ends = self.step in (c.offline_steps, c.total_steps)
         if into % c.log_every == 0 or phase_ends:
-            names = (*self._metric_names(), *_EPISODE_METRICS)
-            values = {name: self._means.mean(name) for name in names}
+            values = {name: self._means.mean(name) for name in self._logged}
             self._train_log.write({"step": self.step, "phase": phase, **values})
             for sink in self._sinks:
                 sink.log(self.step, {k: v for k, v in values.items() if not math.isnan(v)})
