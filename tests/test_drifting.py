@@ -114,7 +114,11 @@ def problem(seed, batch=3, generated=4, positives=3, dim=2):
     )
 
 
-@partial(jax.jit, static_argnames=("temperatures", "kernel", "form"))
+# Most of the time of this file is the compiler's: these programs run once.
+ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+
+
+@partial(jax.jit, static_argnames=("temperatures", "kernel", "form"), compiler_options=ONCE)
 def value_and_gradient(x, p, states=None, weights=None, **options):
     """The loss per state, the diagnostics and the gradient of the summed loss, in one program."""
 
@@ -172,7 +176,7 @@ def test_the_default_is_the_papers_field(x64):
 def test_only_the_generated_samples_are_trained(kernel, form):
     x, p = (jnp.asarray(a, jnp.float32) for a in problem(2))
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=ONCE)
     def gradients(x, p, states, weights):
         def total(*arguments):
             x, p, states, weights = arguments

@@ -9,13 +9,26 @@ import pytest
 
 from driftpolicy.networks import MLP, CriticEnsemble, LayerNorm, Linear, Pushforward
 
+# Most of the time of this file is the compiler's: these programs run once.
+once = partial(
+    jax.jit,
+    compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False},
+)
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
 
 def random_like(tree, seed):
     """The same tree with every number drawn anew: no zero bias or unit scale to hide behind."""
     leaves, shape = jax.tree.flatten(tree)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    leaves = [jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
+    leaves = [jnp.asarray(normal([seed, i], *leaf.shape)) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(shape, leaves)
+
+
+def create(module, *sizes, seed=0, **options):
+    return once(lambda key: module(*sizes, key=key, **options))(jax.random.key(seed))
 
 
 def gelu(x):
@@ -43,17 +56,13 @@ def textbook(mlp, *parts):
     return x
 
 
-@jax.jit
+@once
 def call(module, *arguments):
     return module(*arguments)
 
 
-def normal(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
 def test_initialisation_is_uniform_with_variance_of_the_fan_average():
-    layer = Linear(300, 100, key=jax.random.key(0))
+    layer = create(Linear, 300, 100)
     bound = np.sqrt(6 / 400)
     assert layer.weight.shape == (300, 100)
     assert np.abs(layer.weight).max() <= bound
@@ -62,12 +71,12 @@ def test_initialisation_is_uniform_with_variance_of_the_fan_average():
     np.testing.assert_allclose(np.mean(layer.weight**2), bound**2 / 3, rtol=0.02)
     np.testing.assert_allclose(np.mean(layer.weight**4), bound**4 / 5, rtol=0.03)
     np.testing.assert_array_equal(layer.bias, np.zeros(100))
-    other = Linear(300, 100, key=jax.random.key(1))
+    other = create(Linear, 300, 100, seed=1)
     assert np.mean(other.weight == layer.weight) < 0.01
 
 
 def test_layers_of_a_network_start_independent_and_norms_as_the_identity():
-    mlp = MLP(8, (8, 8), 8, layer_norm=True, key=jax.random.key(0))
+    mlp = create(MLP, 8, (8, 8), 8, layer_norm=True)
     weights = [np.asarray(layer.weight) for layer in mlp.layers]
     assert not np.any(weights[0] == weights[1])
     assert not np.any(weights[1] == weights[2])
@@ -77,7 +86,7 @@ def test_layers_of_a_network_start_independent_and_norms_as_the_identity():
 
 
 def test_parts_equal_their_concatenation():
-    layer = random_like(Linear(9, 4, key=jax.random.key(0)), 1)
+    layer = random_like(create(Linear, 9, 4), 1)
     x = normal(2, 5, 9)
     expected = affine(x.astype(np.float64), layer)
     for cuts in ((), (2,), (2, 3)):
@@ -87,7 +96,7 @@ def test_parts_equal_their_concatenation():
 
 def test_parts_broadcast():
     """One observation for many noises, as written out; the parts' ranks may differ."""
-    layer = random_like(Linear(5, 4, key=jax.random.key(0)), 1)
+    layer = random_like(create(Linear, 5, 4), 1)
     state, noise = normal(2, 6, 1, 2), normal(3, 7, 3)
     repeated = np.concatenate(
         [np.broadcast_to(state, (6, 7, 2)), np.broadcast_to(noise, (6, 7, 3))], axis=-1
@@ -101,7 +110,7 @@ def test_parts_broadcast():
 
 @pytest.mark.parametrize("widths", [(3,), (5,), (2, 1), (2, 3)])
 def test_a_wrong_number_of_features_is_refused(widths):
-    layer = Linear(4, 2, key=jax.random.key(0))
+    layer = create(Linear, 4, 2)
     # Too few or too many: the product itself may refuse first, with JAX's own error.
     with pytest.raises((ValueError, TypeError)):
         layer(*(jnp.ones((3, width)) for width in widths))
@@ -109,7 +118,7 @@ def test_a_wrong_number_of_features_is_refused(widths):
 
 def test_too_few_features_are_named():
     """Each part alone fits, so only the layer itself can know."""
-    layer = Linear(4, 2, key=jax.random.key(0))
+    layer = create(Linear, 4, 2)
     with pytest.raises(ValueError, match="expected 4 input features, got 3"):
         layer(jnp.ones((3, 2)), jnp.ones((3, 1)))
 
@@ -117,10 +126,10 @@ def test_too_few_features_are_named():
 @pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.0), (3.0, 0.5), (-1.0, 10.0), (0.4, 0.0)])
 def test_layer_norm_then_linear_equals_the_textbook(mean, deviation):
     norm = random_like(LayerNorm(32), 1)
-    layer = random_like(Linear(32, 6, key=jax.random.key(0)), 2)
+    layer = random_like(create(Linear, 32, 6), 2)
     x = np.float32(mean) + np.float32(deviation) * normal(3, 3, 4, 32)
     expected = affine(layer_norm(np.asarray(x, np.float64), norm), layer)
-    got = jax.jit(LayerNorm.then)(norm, layer, x)
+    got = once(LayerNorm.then)(norm, layer, x)
     # Rows without spread divide rounding errors by sqrt(1e-6): some digits are lost there.
     atol = 1e-4 * np.abs(expected).max() if deviation else 0.01
     np.testing.assert_allclose(got, expected, atol=atol, rtol=0)
@@ -128,8 +137,8 @@ def test_layer_norm_then_linear_equals_the_textbook(mean, deviation):
 
 def test_layer_norm_has_the_textbook_gradient():
     norm = random_like(LayerNorm(16), 1)
-    layer = random_like(Linear(16, 3, key=jax.random.key(0)), 2)
-    x = jax.random.normal(jax.random.key(3), (5, 16))
+    layer = random_like(create(Linear, 16, 3), 2)
+    x = jnp.asarray(normal(3, 5, 16))
 
     def textbook(norm, layer, x):
         centred = x - jnp.mean(x, axis=-1, keepdims=True)
@@ -138,7 +147,7 @@ def test_layer_norm_has_the_textbook_gradient():
         return y @ layer.weight + layer.bias[None]
 
     def gradient(apply):
-        return jax.jit(jax.grad(lambda *a: jnp.sum(jnp.sin(apply(*a))), argnums=(0, 1, 2)))
+        return once(jax.grad(lambda *a: jnp.sum(jnp.sin(apply(*a))), argnums=(0, 1, 2)))
 
     got = gradient(LayerNorm.then)(norm, layer, x)
     expected = gradient(textbook)(norm, layer, x)
@@ -148,7 +157,7 @@ def test_layer_norm_has_the_textbook_gradient():
 
 @pytest.mark.parametrize("with_norm", [False, True])
 def test_mlp_equals_the_textbook(with_norm):
-    mlp = MLP(6, (16, 12), 3, layer_norm=with_norm, key=jax.random.key(0))
+    mlp = create(MLP, 6, (16, 12), 3, layer_norm=with_norm)
     assert [layer.weight.shape for layer in mlp.layers] == [(6, 16), (16, 12), (12, 3)]
     assert [norm.scale.shape for norm in mlp.norms] == ([(16,), (12,)] if with_norm else [])
     mlp = jax.tree.map(lambda a, b: a + 0.3 * b, mlp, random_like(mlp, 1))
@@ -159,7 +168,7 @@ def test_mlp_equals_the_textbook(with_norm):
 
 
 def test_pushforward_is_a_function_of_state_and_noise():
-    policy = random_like(Pushforward(3, 4, (8,), key=jax.random.key(0)), 1)
+    policy = random_like(create(Pushforward, 3, 4, (8,)), 1)
     state, noise = normal(2, 5, 1, 3), normal(3, 6, 4)
     got = call(policy, state, noise)
     assert got.shape == (5, 6, 4)
@@ -168,10 +177,10 @@ def test_pushforward_is_a_function_of_state_and_noise():
 
 
 def test_samples_are_the_policy_of_normal_noise_clipped():
-    policy = random_like(Pushforward(3, 2, (8,), key=jax.random.key(0)), 1)
+    policy = random_like(create(Pushforward, 3, 2, (8,)), 1)
     state = normal(2, 4, 5, 3)
 
-    @partial(jax.jit, static_argnums=2)
+    @partial(once, static_argnums=2)
     def sample(policy, state, count, key):
         return policy.sample(state, count, key=key)
 
@@ -191,7 +200,7 @@ def test_samples_are_the_policy_of_normal_noise_clipped():
 
 
 def test_critics_are_independent_networks():
-    critic = CriticEnsemble(3, 4, (8, 6), members=3, key=jax.random.key(0))
+    critic = create(CriticEnsemble, 3, 4, (8, 6), members=3)
     assert len(critic.members) == 3
     firsts = [np.asarray(member.layers[0].weight) for member in critic.members]
     assert not np.any(firsts[0] == firsts[1])
@@ -206,7 +215,7 @@ def test_critics_are_independent_networks():
         np.testing.assert_allclose(value, expected, rtol=1e-3, atol=1e-4)
 
     # A member's value depends on that member's parameters and on no other's.
-    second = jax.jit(jax.grad(lambda c, *a: jnp.sum(c(*a)[1])))
+    second = once(jax.grad(lambda c, *a: jnp.sum(c(*a)[1])))
     gradient = second(critic, state, chunks)
     norms = [sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(m)) for m in gradient.members]
     assert norms[0] == norms[2] == 0.0

@@ -1,5 +1,8 @@
 """The critic on windows whose values can be worked out by hand."""
 
+import dataclasses
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -34,8 +37,26 @@ def constant(critic, values):
     return eqx.tree_at(lambda c: c.members, critic, members)
 
 
-def create(observation_dim=3, chunk_dim=2, seed=0, **changes):
-    return Critic.create(config(**changes), observation_dim, chunk_dim, jax.random.key(seed))
+# Most of the time of this file is the compiler's: these programs run once, or for a second.
+ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+LOOP = ONCE | {"xla_backend_optimization_level": 1}
+
+
+@partial(jax.jit, static_argnums=(0, 1), compiler_options=ONCE)
+def fresh(config, observation_dim):
+    return Critic.create(config, observation_dim, 2, jax.random.key(0))
+
+
+def create(observation_dim=3, **changes):
+    # One program for all: what the options change is not in the parameters.
+    sizes = config(critic_hidden=changes.get("critic_hidden", (8,)))
+    return dataclasses.replace(fresh(sizes, observation_dim), config=config(**changes))
+
+
+@partial(jax.jit, static_argnums=1, compiler_options=ONCE)
+def call(module, name, *arguments):
+    """``module.name(...)``, compiled."""
+    return getattr(module, name)(*arguments)
 
 
 def windows(*kinds, reward, seed=0):
@@ -58,7 +79,7 @@ def test_backup(aggregation, value):
     online, target = constant(critic.online, [100, 200]), constant(critic.target, [4, 6])
     critic = Critic(online, target, critic.config)
     batch = windows(INSIDE, SUCCESS_AT_ITS_END, reward=[1.0, -2.0])
-    backup = critic.backup(batch, jnp.zeros((2, 2)))
+    backup = call(critic, "backup", batch, jnp.zeros((2, 2)))
     np.testing.assert_allclose(backup, [1.0 + 0.81 * value, -2.0], rtol=1e-6)
 
 
@@ -66,8 +87,9 @@ def test_the_backup_looks_at_the_next_state_and_chunk():
     critic = create()
     batch = windows(INSIDE, INSIDE, reward=[0.0, 0.0])
     chunk = jnp.array([[0.3, -0.3], [0.1, 0.9]])
-    expected = 0.81 * jnp.mean(critic.target(batch.next_observation, chunk), axis=0)
-    np.testing.assert_allclose(critic.backup(batch, chunk), expected, rtol=1e-5)
+    members = call(critic.target, "__call__", batch.next_observation, chunk)
+    expected = 0.81 * np.asarray(members).mean(axis=0)
+    np.testing.assert_allclose(call(critic, "backup", batch, chunk), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +106,7 @@ def test_which_windows_count_and_how_much(terminal_windows, counted):
     backup = jnp.array([1.0, 4.0, 6.0, 50.0])
     # Squared errors of the members: 0 and 4; 9 and 1; 25 and 9; the last never counts.
     total = 14.0 + 34.0 * counted[2]
-    loss, metrics = critic.loss(online, batch, backup)
+    loss, metrics = call(critic, "loss", online, batch, backup)
     np.testing.assert_allclose(loss, total / 8, rtol=1e-6)
     np.testing.assert_allclose(metrics["critic_loss"], loss)
     np.testing.assert_allclose(metrics["q"], 2.0, rtol=1e-6)
@@ -100,23 +122,32 @@ def test_the_best_candidates(aggregation):
     chunks = jnp.asarray(rng.uniform(-1, 1, size=(5, 7, 2)), jnp.float32)
     reduce = np.mean if aggregation == "mean" else np.min
     # One state after the other: no broadcasting to get wrong.
-    online = jax.jit(lambda o, c: critic.online(jnp.broadcast_to(o, (7, 3)), c))
-    values = [online(o[None], c) for o, c in zip(observation, chunks, strict=True)]
+    values = [
+        call(critic.online, "__call__", np.tile(o, (7, 1)), c)
+        for o, c in zip(np.asarray(observation), chunks, strict=True)
+    ]
     expected = np.stack([reduce(np.asarray(v), axis=0) for v in values])
-    score = critic.score(observation, chunks)
+    score = call(critic, "score", observation, chunks)
     np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-5)
     order = np.argsort(-expected, axis=1)
     assert len(set(order[:, 0])) > 1
-    best, top = critic.best(observation, chunks), critic.top_k(observation, chunks, 3)
+
+    @partial(jax.jit, static_argnums=2, compiler_options=ONCE)
+    def chosen(observation, chunks, count):
+        return critic.best(observation, chunks), critic.top_k(observation, chunks, count)
+
+    best, top = chosen(observation, chunks, 3)
     assert top.shape == (5, 3, 2)
     for i in range(5):
         np.testing.assert_array_equal(best[i], chunks[i, order[i, 0]])
         np.testing.assert_array_equal(top[i], chunks[i, order[i, :3]])
     # Batch axes of any number, and none.
-    np.testing.assert_array_equal(critic.best(observation[0], chunks[0]), best[0])
-    deep = critic.top_k(observation[None], chunks[None], 3)
+    alone, _ = chosen(observation[0], chunks[0], 3)
+    np.testing.assert_array_equal(alone, best[0])
+    _, deep = chosen(observation[None], chunks[None], 3)
     np.testing.assert_array_equal(deep[0], top)
-    np.testing.assert_array_equal(critic.best(observation, chunks[:, :1]), chunks[:, 0])
+    only, _ = chosen(observation, chunks[:, :1], 1)
+    np.testing.assert_array_equal(only, chunks[:, 0])
 
 
 def test_polyak():
@@ -129,15 +160,13 @@ def test_polyak():
 
 def test_the_target_follows_at_its_rate():
     critic = create(target_rate=0.25)
+    for a, b in zip(*map(jax.tree.leaves, (critic.online, critic.target)), strict=True):
+        np.testing.assert_array_equal(a, b)  # a fresh target is the ensemble
     critic = Critic(critic.online, constant(critic.target, [4, 8]), critic.config)
-    after = critic.step(constant(critic.online, [8, 0]))
-    chunk = jnp.zeros((1, 2))
-    np.testing.assert_allclose(after.online(jnp.ones((1, 3)), chunk)[:, 0], [8, 0])
-    np.testing.assert_allclose(after.target(jnp.ones((1, 3)), chunk)[:, 0], [5, 6], rtol=1e-6)
-    fresh = create()
-    np.testing.assert_array_equal(
-        fresh.online(jnp.ones((1, 3)), chunk), fresh.target(jnp.ones((1, 3)), chunk)
-    )
+    after = call(critic, "step", constant(critic.online, [8, 0]))
+    for members, expected in ((after.online, [8, 0]), (after.target, [5, 6])):
+        values = call(members, "__call__", jnp.ones((1, 3)), jnp.zeros((1, 2)))
+        np.testing.assert_allclose(values[:, 0], expected, rtol=1e-6)
 
 
 # --- a chain of three states, and a loop --------------------------------------------------------
@@ -155,30 +184,31 @@ CHAIN = Batch(
 )
 
 
-def learn(batch, **changes):
-    """The values of the four states after a few hundred steps on the whole chain."""
+@partial(jax.jit, compiler_options=LOOP)
+def train(critic, batch):
     optimiser = optax.adam(1e-2)
+    chunk = jnp.zeros((4, 2))
 
-    @jax.jit
-    def run(critic):
-        chunk = jnp.zeros((4, 2))
+    def step(carry, _):
+        critic, state = carry
+        backup = critic.backup(batch, chunk)
+        gradient = jax.grad(lambda q: critic.loss(q, batch, backup)[0])(critic.online)
+        updates, state = optimiser.update(gradient, state)
+        return (critic.step(eqx.apply_updates(critic.online, updates)), state), None
 
-        def step(carry, _):
-            critic, state = carry
-            backup = critic.backup(batch, chunk)
-            gradient = jax.grad(lambda q: critic.loss(q, batch, backup)[0])(critic.online)
-            updates, state = optimiser.update(gradient, state)
-            return (critic.step(eqx.apply_updates(critic.online, updates)), state), None
+    start = (critic, optimiser.init(critic.online))
+    (critic, _), _ = jax.lax.scan(step, start, length=800)
+    return critic.online(batch.observation, chunk)
 
-        start = (critic, optimiser.init(critic.online))
-        (critic, _), _ = jax.lax.scan(step, start, length=800)
-        return critic.online(batch.observation, chunk)
 
-    return np.asarray(run(create(4, critic_hidden=(32,), target_rate=0.1, **changes)))
+def learn(batch, terminal_windows):
+    """The values of the four states after a few hundred steps on the whole chain."""
+    changes = {"critic_hidden": (32,), "target_rate": 0.1, "terminal_windows": terminal_windows}
+    return np.asarray(train(create(4, **changes), batch))
 
 
 def test_a_chain_whose_success_within_a_window_is_kept():
-    values = learn(CHAIN, terminal_windows="keep")
+    values = learn(CHAIN, "keep")
     s2 = 10.0
     expected = [-1.9 + 0.81 * s2, 8.0, s2, 1.9 / (1 - 0.81)]
     np.testing.assert_allclose(values, np.tile(expected, (2, 1)), rtol=0.02)
@@ -186,21 +216,21 @@ def test_a_chain_whose_success_within_a_window_is_kept():
 
 def test_a_chain_whose_success_within_a_window_is_dropped():
     """Published: the window from s2 teaches nothing, so s0 rests on a value never learned."""
-    values = learn(CHAIN, terminal_windows="drop")
+    values = learn(CHAIN, "drop")
     s2 = values.mean(axis=0)[2]
     assert abs(s2 - 10.0) > 2.0
     expected = [-1.9 + 0.81 * s2, 8.0, 10.0]
     np.testing.assert_allclose(values[:, [0, 1, 3]], np.tile(expected, (2, 1)), rtol=0.03, atol=0.1)
     # Nothing at all: not by its reward, and not by its mask.
     other = CHAIN._replace(reward=CHAIN.reward.at[2].set(-77.0), mask=CHAIN.mask.at[2].set(1.0))
-    np.testing.assert_array_equal(learn(other, terminal_windows="drop"), values)
+    np.testing.assert_array_equal(learn(other, "drop"), values)
 
 
 def test_gradients_reach_the_online_members_only():
     critic = create()
     batch = windows(INSIDE, SUCCESS_WITHIN, reward=[1.0, 2.0])
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=ONCE)
     def gradients(critic, chunk):
         def loss(critic, chunk):
             return critic.loss(critic.online, batch, critic.backup(batch, chunk))[0]
@@ -216,7 +246,7 @@ def test_gradients_reach_the_online_members_only():
 def test_windows_that_do_not_count_change_no_gradient():
     critic = create()
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=ONCE)
     def gradient(batch):
         backup = critic.backup(batch, jnp.zeros((3, 2)))
         return jax.grad(lambda q: critic.loss(q, batch, backup)[0])(critic.online)

@@ -31,8 +31,19 @@ SMALL = DFPConfig(
 )
 
 
+# Most of the time of this file is the compiler's: these programs run once, or for a second.
+ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+LOOP = ONCE | {"xla_backend_optimization_level": 1}
+
+
+@partial(jax.jit, static_argnums=0, compiler_options=ONCE)
+def fresh(config, key):
+    return DFP.create(config, 3, 2, key)
+
+
 def create(config=SMALL, seed=0):
-    return DFP.create(config, 3, 2, jax.random.key(seed))
+    # One program for all: what these options change is not in the parameters.
+    return dataclasses.replace(fresh(SMALL, jax.random.key(seed)), config=config)
 
 
 def online(config=SMALL):
@@ -58,11 +69,6 @@ def make_batch(seed=0, size=6):
     return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), batch)
 
 
-# Most of the time of this file is the compiler's: these programs run once, or for a second.
-ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-LOOP = ONCE | {"xla_backend_optimization_level": 1}
-
-
 @partial(jax.jit, compiler_options=ONCE)
 def update(agent, batch, key):
     return agent.update(batch, key)
@@ -71,6 +77,10 @@ def update(agent, batch, key):
 @partial(jax.jit, compiler_options=ONCE)
 def act(agent, observation, key):
     return agent.act(observation, key)
+
+
+def normal(*shape):
+    return jnp.asarray(np.random.default_rng(3).normal(size=shape), jnp.float32)
 
 
 KEY = jax.random.key(7)
@@ -288,7 +298,7 @@ def test_a_nonfinite_state_is_counted():
 
 def test_act_takes_the_best_of_its_samples():
     agent = create()
-    observation = jax.random.normal(jax.random.key(3), (50, 3))
+    observation = normal(50, 3)
     chunk = act(agent, observation, KEY)
     assert chunk.shape == (50, 2, 2)
 
@@ -309,7 +319,7 @@ def test_act_has_any_batch_axes_and_stays_in_range():
     wild = eqx.tree_at(
         lambda a: a.actor.mlp.layers[-1].weight, agent, replace_fn=lambda weight: 20 * weight
     )
-    observation = jax.random.normal(jax.random.key(3), (2, 5, 3))
+    observation = normal(2, 5, 3)
     for state, shape in ((observation, (2, 5, 2, 2)), (observation[0, 0], (2, 2))):
         chunk = act(wild, state, KEY)
         assert chunk.shape == shape
@@ -322,7 +332,7 @@ def test_act_has_any_batch_axes_and_stays_in_range():
 def test_one_sample_needs_no_critic():
     agent = create(dataclasses.replace(SMALL, best_of=1))
     broken = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), agent.critic)
-    observation = jax.random.normal(jax.random.key(3), (5, 3))
+    observation = normal(5, 3)
     chunk = act(dataclasses.replace(agent, critic=broken), observation, KEY)
     sample = agent.actor.sample(observation, 1, key=KEY)
     np.testing.assert_allclose(chunk.reshape(5, 1, 4), sample, rtol=1e-5, atol=1e-6)
@@ -492,7 +502,8 @@ def play(agents, keys, steps):
 def cloned():
     """Three seeds after the offline phase."""
     keys = jax.random.split(jax.random.key(3), 3)
-    return play(jax.vmap(lambda key: DFP.create(BANDIT, 1, 1, key))(keys), keys, 1000)
+    create = jax.jit(jax.vmap(lambda key: DFP.create(BANDIT, 1, 1, key)), compiler_options=ONCE)
+    return play(create(keys), keys, 1000)
 
 
 def test_cloning_keeps_both_modes_and_flattens_their_weights(cloned):
