@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from typing import IO
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -50,9 +50,9 @@ class JobProgress:
         total: int | None = None,
         *,
         unit: str = "bytes",
-        stream: IO[str] | None = None,
+        stream: Any = None,
     ):
-        """``unit`` is a plural noun, or ``bytes``; ``stream`` is standard error by default."""
+        """``unit`` is a plural noun, or ``bytes``; ``stream`` a text file, by default stderr."""
         self._label = label
         self._unit = unit
         self._total = total
@@ -96,7 +96,7 @@ class JobProgress:
             self._points.popleft()
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done, total=self._total)
-        elif now - self._printed >= PLAIN_S or done == self._total:
+        elif now - self._printed >= PLAIN_S or 0 < done == self._total:
             self._printed = now
             print(f"{self._label}: {self.status()}", file=self._stream, flush=True)
 
