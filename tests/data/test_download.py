@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import shutil
+import socket
 import threading
 from pathlib import Path
 
@@ -297,10 +298,16 @@ def test_refusals_are_not_asked_again(server, tmp_path, status):
     assert files(tmp_path) == set()
 
 
-def test_an_unreachable_server_names_the_other_ways(server, tmp_path, monkeypatch):
-    server.server_close()
+def test_an_unreachable_server_names_the_other_ways(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waits for nothing"))
-    text = refused(server, tmp_path, "Connection refused")
+    with socket.socket() as deaf:  # bound, so that nobody else is there, but not listening
+        deaf.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(UserError, match="Connection refused") as error:
+            download(NAME, folder=tmp_path, base_url=address)
+    text = str(error.value)
+    assert "\n" not in text
     assert f"dfp data collect {NAME}" in text
     assert "--data" in text
     assert files(tmp_path) == set()

@@ -288,7 +288,7 @@ def test_neither_source_is_copied_or_changed():
         np.zeros((rows, 5), np.float32),
         np.zeros(rows, np.float32),
         np.ones(rows, np.float32),
-        np.arange(rows) % 1001 == 1000 if rows % 1001 == 0 else np.arange(rows) == rows - 1,
+        np.arange(rows) == rows - 1,
     )
     replay = Replay(rows, 30, 5)
     replay.start_episode(np.zeros(30))
