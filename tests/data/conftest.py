@@ -1,9 +1,14 @@
-"""Small files of data, made once."""
+"""Small files of data, made once, and a server."""
+
+import threading
 
 import numpy as np
 import pytest
 
 from driftpolicy.data.collect import Collector
+from driftpolicy.data.files import write_npz
+
+from .serving import Server
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,26 @@ def episodes() -> dict[str, dict[str, np.ndarray]]:
         parts = [collector.collect(episode, 25) for episode in range(2)]
         made[family] = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
     return made
+
+
+@pytest.fixture(scope="session")
+def contents(tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("bodies")
+    generator = np.random.default_rng(0)
+    bodies = {}
+    for name in ("one", "two"):
+        observations = generator.normal(size=(5000, 28)).astype(np.float32)
+        write_npz(folder / f"{name}.npz", {"observations": observations})
+        bodies[name] = (folder / f"{name}.npz").read_bytes()
+    return bodies
+
+
+@pytest.fixture
+def server(contents, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Server(contents["one"]) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
