@@ -34,8 +34,9 @@ class DriftInfo(NamedTuple):
 
     Attributes:
         scale: mean distance between samples and targets over the weighted batch.
-        raw_norms: root mean square of the force of each temperature before its normalisation; falls
-            towards zero as the generator fits its target.
+        raw_norms: root mean square of the force of each temperature before its normalisation. Falls
+            towards zero as the generator fits many positives per state; with one it ends at a level
+            of noise, and starts low while the positives are out of the kernel's reach.
         nonfinite: number of states of non-zero weight that held a NaN or an infinity.
     """
 
@@ -51,15 +52,19 @@ def mean_shift_field(
     *,
     bandwidth: float | Float[Array, ""],
 ) -> Float[Array, "points dim"]:
-    r"""The drifting field of the theory, with the Gaussian kernel ``k(x, y) = exp(-|x-y|^2 / 2h^2)``.
+    r"""The drifting field of the theory; Gaussian kernel ``k(x, y) = exp(-|x-y|^2 / 2h^2)``.
 
     .. math::
         V_{p,q}(x) = \frac{E_p[k(x,y)(y-x)]}{E_p[k(x,y)]} - \frac{E_q[k(x,y)(y-x)]}{E_q[k(x,y)]}
                    = h^2 (\nabla \log p_{kde}(x) - \nabla \log q_{kde}(x))
 
-    Anti-symmetric in ``(positives, negatives)``, hence zero where both are the same set; equivariant
-    under translations; invariant in the order of positives and of negatives. A NaN in a sample set
-    makes the field NaN.
+    Anti-symmetric in ``(positives, negatives)``, hence zero where both are the same set;
+    equivariant under translations; invariant in the order of positives and of negatives. A NaN in a
+    sample set makes the field NaN.
+
+    Samples of ``q`` moved along the field in small steps follow the Wasserstein-2 gradient flow of
+    ``KL(q || p)`` in the limit of many samples and a small bandwidth, in this order: their spacing
+    has to stay below ``h``. Further apart they do not feel each other's repulsion, and contract.
 
     Args:
         x: query points.
@@ -187,8 +192,9 @@ def drift_loss(
     ``F_tau = sum_j C_j (Y_j - X) / sigma``. A sample does not repel itself.
 
     The states of a batch share ``scale`` and the normalisation of the force. Gradients reach
-    ``generated`` through the first ``X`` only. Because each force is divided by its root mean
-    square, the VALUE of the loss is constant (1 for one temperature): watch ``info.raw_norms``.
+    ``generated`` through the first ``X`` only, and are ``-2 F / (sigma G S)``. Because each force
+    is divided by its root mean square, the VALUE of the loss, averaged over the states of weight 1,
+    is constant (1 for one temperature): watch ``info.raw_norms``.
 
     Args:
         generated: ``X``, G samples of the policy in each state.
@@ -218,7 +224,7 @@ def drift_loss(
     generated, positives = generated.astype(dtype), positives.astype(dtype)
     if state_weights is None:
         state_weights = jnp.ones(generated.shape[0], dtype)
-    # Without the barrier they would get a gradient too: ``scale``, and so ``sigma``, depends on them.
+    # Without the barrier they would get a gradient too, by ``scale`` and ``sigma``.
     weights = jax.lax.stop_gradient(state_weights.astype(dtype))
 
     finite = jnp.all(jnp.isfinite(generated), axis=(1, 2))

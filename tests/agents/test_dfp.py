@@ -291,6 +291,35 @@ def test_a_nonfinite_state_is_counted():
     _, metrics = update(create(), batch, KEY)
     assert metrics["nonfinite"] == 1
     assert np.isnan(metrics["bc_loss"])
+    agent = online()
+    broken = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), agent.anchor)
+    _, metrics = update(dataclasses.replace(agent, anchor=broken), make_batch(), KEY)
+    assert metrics["nonfinite"] == 6  # of the improvement, which has a say in each state
+    assert np.isfinite(metrics["bc_loss"])
+
+
+def test_the_backup_is_of_a_decision_at_the_next_state():
+    """With a policy deaf to noise, whose decisions are known."""
+    agent, batch = online(), make_batch()
+    deaf = eqx.tree_at(
+        lambda a: a.actor.mlp.layers[0].weight, agent, replace_fn=lambda w: w.at[3:].set(0.0)
+    )
+
+    @partial(jax.jit, compiler_options=ONCE)
+    def value(agent, state):
+        chunk = jnp.clip(agent.actor(state, jnp.zeros((6, 4))), -1.0, 1.0)
+        return jnp.mean(agent.critic.target(state, chunk), axis=0)
+
+    backup = batch.reward + 0.99**2 * batch.mask * value(deaf, batch.next_observation)
+    _, metrics = update(deaf, batch, KEY)
+    np.testing.assert_allclose(metrics["q_target"], np.mean(backup[:4]), rtol=1e-4)
+
+
+def test_candidates_are_not_the_generated_samples():
+    """One of each, from equal networks: with the same noise they would be one and the same."""
+    config = dataclasses.replace(SMALL, generated=1, candidates=1, positives=1)
+    _, metrics = update(create(config).start_online(), make_batch(), KEY)
+    assert metrics["improvement_scale"] > 0.01
 
 
 # --- decisions ---------------------------------------------------------------------------------
