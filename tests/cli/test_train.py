@@ -147,11 +147,19 @@ def test_missing_data_name_the_three_ways(capsys, monkeypatch, tmp_path):
 def test_a_folder_of_another_run_is_refused(capsys, data_file, tmp_path):  # noqa: F811
     from driftpolicy.training.run import RunFolder
 
-    RunFolder(tmp_path).create(tiny(data_file))
+    folder = RunFolder(tmp_path)
+    folder.create(tiny(data_file))
+    folder.train_csv.write_text("step\n")
     train = ["train", "--run", str(tmp_path), "--data", str(data_file)]
     error = one_line(capsys, [*train, "cube-double-play-singletask-task2-v0"])
     assert f"holds a run of dfp on {TASK}" in error
     assert "dfp resume" in one_line(capsys, [*train, TASK])
+
+
+def test_a_mistake_does_not_occupy_the_folder(capsys, tmp_path):
+    train = ["train", TASK, "--run", str(tmp_path)]
+    for _ in range(2):
+        assert "no such file" in one_line(capsys, [*train, "--data", "nowhere.npz"])
 
 
 def test_broken_data_are_refused(capsys, data_file, tmp_path):  # noqa: F811

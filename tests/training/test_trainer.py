@@ -207,3 +207,25 @@ def test_load_agent_needs_the_path_alone(whole):
     assert_equal = np.testing.assert_array_equal
     for x, y in zip(jax.tree.leaves(agent), jax.tree.leaves(whole[1].agent), strict=True):
         assert_equal(np.asarray(x), np.asarray(y))
+
+
+def test_a_policy_needs_the_path_alone(whole):
+    import driftpolicy
+
+    folder, trainer = whole
+    policy = driftpolicy.load_policy(folder.path)
+    observation = np.linspace(-1, 1, 28)
+    chunk = policy.act(observation, seed=5)
+    assert chunk.shape == (5, 5)
+    assert np.abs(chunk).max() <= 1
+    expected = trainer.agent.act(observation.astype(np.float32), jax.random.key(5))
+    np.testing.assert_allclose(chunk, expected, atol=1e-6)
+    np.testing.assert_array_equal(chunk, policy.act(observation, seed=5))
+    assert not np.array_equal(chunk, policy.act(observation, seed=6))
+    assert policy.act(np.zeros((3, 28)), seed=0).shape == (3, 5, 5)
+    with pytest.raises(UserError, match="28 numbers"):
+        policy.act(np.zeros(27), seed=0)
+    with pytest.raises(UserError, match="NaN"):
+        policy.act(np.full(28, np.nan), seed=0)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        driftpolicy.load_policy(folder.path / "nowhere")

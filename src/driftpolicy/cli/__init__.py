@@ -43,5 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"dfp: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("dfp: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
         return 0

@@ -32,12 +32,12 @@ class RunFolder:
         return cls(root / config.task / config.method / f"seed{config.seed}")
 
     def create(self, config: TrainConfig) -> None:
-        """Write the config into a folder that holds no run yet.
+        """Write the config into a folder in which nothing has been trained yet.
 
         Raises:
             UserError: if it already holds one, saying of what and how to go on.
         """
-        if self.config_file.exists():
+        if self.train_csv.exists():
             other = self.config()
             if (other.task, other.method) != (config.task, config.method):
                 raise UserError(
