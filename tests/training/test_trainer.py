@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -218,7 +219,7 @@ def test_a_policy_needs_the_path_alone(whole):
     chunk = policy.act(observation, seed=5)
     assert chunk.shape == (5, 5)
     assert np.abs(chunk).max() <= 1
-    expected = trainer.agent.act(observation.astype(np.float32), jax.random.key(5))
+    expected = trainer.agent.act(jnp.asarray(observation, jnp.float32), jax.random.key(5))
     np.testing.assert_allclose(chunk, expected, atol=1e-6)
     np.testing.assert_array_equal(chunk, policy.act(observation, seed=5))
     assert not np.array_equal(chunk, policy.act(observation, seed=6))
