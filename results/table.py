@@ -1,6 +1,6 @@
 """The table of a results folder, made from its eval.csv files.
 
-    uv run python results/table.py results/quickstart
+    uv run python results/table.py FOLDER
 
 Reads `<folder>/seed<k>/eval.csv` and prints Markdown: success at the end of the offline and at the
 end of the online phase, per seed, then their mean and standard deviation over the seeds.
