@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from driftpolicy.agents import Agent
 from driftpolicy.errors import UserError
-from driftpolicy.training.checkpoints import latest
+from driftpolicy.training.checkpoints import checkpoint_of
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
 
@@ -53,7 +53,5 @@ def load_policy(path: str | Path) -> Policy:
     Raises:
         UserError: if there is none, or it is corrupted or of a newer version.
     """
-    path = Path(path)
-    checkpoint = path if path.is_file() else latest(path / "checkpoints")
-    agent, config, meta = load_agent(checkpoint)
+    agent, config, meta = load_agent(checkpoint_of(Path(path)))
     return Policy(agent, config, meta["dims"][0])

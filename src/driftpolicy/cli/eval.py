@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
     from driftpolicy.envs.tasks import find_task
-    from driftpolicy.training.checkpoints import latest
+    from driftpolicy.training.checkpoints import checkpoint_of
     from driftpolicy.training.evaluation import (
         evaluate,
         evaluation_workers,
@@ -35,9 +35,7 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    path = Path(options.run_folder)
-    checkpoint = path if path.is_file() else latest(path / "checkpoints")
-    agent, config, meta = load_agent(checkpoint)
+    agent, config, meta = load_agent(checkpoint_of(Path(options.run_folder)))
     task = find_task(config.task)
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate

@@ -121,3 +121,12 @@ def latest(folder: Path) -> Path:
     if not found:
         raise UserError(f"{folder} holds no checkpoint")
     return found[-1]
+
+
+def checkpoint_of(path: Path) -> Path:
+    """``path`` itself if it is a file, else the newest checkpoint of the run folder ``path``.
+
+    Raises:
+        UserError: if there is none.
+    """
+    return path if path.is_file() else latest(path / "checkpoints")

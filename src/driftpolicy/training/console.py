@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from driftpolicy.progress import format_seconds
+
 if TYPE_CHECKING:
     from driftpolicy.training.trainer import Trainer
 
 _PLAIN_EVERY = 30.0  # seconds between lines where there is no terminal
-
-
-def duration(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
-    minutes, seconds = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 class TrainingDisplay:
@@ -87,7 +82,7 @@ class TrainingDisplay:
         if trainer.step > step and now > since:
             rate = (trainer.step - step) / (now - since)
             parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
-            parts.append(f"{duration(left / rate)} left")
+            parts.append(f"{format_seconds(left / rate)} left")
         success = trainer.last_log.get("episode_success", float("nan"))
         if success == success:
             parts.append(f"training success {100 * success:.0f}%")

@@ -15,9 +15,9 @@ from driftpolicy.data import ogbench
 from driftpolicy.data.collect import collect
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.progress import JobProgress
+from driftpolicy.progress import JobProgress, format_seconds
 from driftpolicy.training.config import TrainConfig
-from driftpolicy.training.console import TrainingDisplay, duration
+from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.plots import plot_curves
@@ -167,8 +167,8 @@ def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: 
         }
     )
     console.print(
-        f"Done in {duration(trainer.wall_s)}: {folder.path} holds eval.csv, train.csv, curves.png"
-        + (", rollout.mp4" if video else "")
+        f"Done in {format_seconds(trainer.wall_s)}: {folder.path} holds eval.csv, train.csv, "
+        + ("curves.png, rollout.mp4" if video else "curves.png")
         + " and the checkpoints",
         highlight=False,
         soft_wrap=True,
