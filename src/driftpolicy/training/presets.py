@@ -6,12 +6,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two CPU cores: collect, train, fine-tune, evaluate, film.
     "quickstart": {
         "task": "cube-single-play-singletask-task1-v0",
-        "offline_steps": 7_000,
-        "online_steps": 7_000,
+        "offline_steps": 9_000,
+        "online_steps": 9_000,
         "warmup_steps": 500,
         "batch_size": 256,
         "replay_capacity": 20_000,
-        "eval_every": 3_500,
+        "eval_every": 4_500,
         "log_every": 250,
         "checkpoint_every": 2_000,
         "collect_episodes": 80,
