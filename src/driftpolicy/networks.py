@@ -1,4 +1,4 @@
-"""Networks: the pushforward policy and the critic ensemble, as plain batched Equinox modules.
+"""Networks: policies, velocity fields and the critic ensemble, as plain batched Equinox modules.
 
 Everything works on leading batch axes of any number; nothing is vmapped over rows, and the members
 of the critic ensemble are separate products: on a CPU a batched product of two members runs at half
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 _LAYER_NORM_EPSILON = 1e-6
 
 
-def _lift(x: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
+def lift(x: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
     """``x`` with leading axes of one up to ``rank``: broadcasting over batch axes is said aloud."""
     return jax.lax.expand_dims(x, range(rank - x.ndim))
 
@@ -39,11 +39,11 @@ class Linear(eqx.Module):
         shared by many noises or candidate chunks is multiplied once.
         """
         rank = max(part.ndim for part in parts)
-        total = _lift(self.bias, rank)
+        total = lift(self.bias, rank)
         start = 0
         for part in parts:
             stop = start + part.shape[-1]
-            total = _lift(part @ self.weight[start:stop], rank) + total
+            total = lift(part @ self.weight[start:stop], rank) + total
             start = stop
         if start != self.weight.shape[0]:
             raise ValueError(f"expected {self.weight.shape[0]} input features, got {start}")
@@ -81,7 +81,7 @@ class LayerNorm(eqx.Module):
         weight = self.scale[:, None] * layer.weight
         weight = weight - jnp.mean(weight, axis=0, keepdims=True)
         bias = self.offset @ layer.weight + layer.bias
-        return (x @ weight) / deviation + _lift(bias, x.ndim)
+        return (x @ weight) / deviation + lift(bias, x.ndim)
 
 
 class MLP(eqx.Module):
@@ -116,6 +116,13 @@ class MLP(eqx.Module):
         return x
 
 
+def draw_noise(
+    observation: Float[Array, "*batch observation"], count: int, dim: int, *, key: PRNGKeyArray
+) -> Float[Array, "*batch {count} {dim}"]:
+    """``count`` draws of ``eps ~ N(0, I)`` for each state."""
+    return jax.random.normal(key, (*observation.shape[:-1], count, dim), observation.dtype)
+
+
 class Pushforward(eqx.Module):
     """The one-step policy ``a = f(eps, s)``, ``pi(.|s) = f(., s)# N(0, I)`` (``method.md`` 1)."""
 
@@ -142,9 +149,37 @@ class Pushforward(eqx.Module):
 
         A number that was clipped has no gradient: a loss on the samples cannot pull it back.
         """
-        shape = (*observation.shape[:-1], count, self.chunk_dim)
-        noise = jax.random.normal(key, shape, observation.dtype)
+        noise = draw_noise(observation, count, self.chunk_dim, key=key)
         return jnp.clip(self(observation[..., None, :], noise), -1.0, 1.0)
+
+
+class VelocityField(eqx.Module):
+    """``v(s, x, t)``: a velocity of action chunks, at one time or between several."""
+
+    mlp: MLP
+    chunk_dim: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        observation_dim: int,
+        chunk_dim: int,
+        hidden: Sequence[int],
+        *,
+        times: int = 1,
+        key: PRNGKeyArray,
+    ):
+        """``times`` is how many times the field takes: 1 for ``t``, 2 for ``(r, t)``."""
+        self.mlp = MLP(observation_dim + chunk_dim + times, hidden, chunk_dim, key=key)
+        self.chunk_dim = chunk_dim
+
+    def __call__(
+        self,
+        observation: Float[Array, "... observation"],
+        x: Float[Array, "... chunk"],
+        times: Float[Array, "... times"],
+    ) -> Float[Array, "... chunk"]:
+        """The velocity at ``x``; leading axes broadcast."""
+        return self.mlp(observation, x, times)
 
 
 class CriticEnsemble(eqx.Module):

@@ -13,9 +13,19 @@ from scipy.stats import norm
 
 from driftpolicy.agents import DFP, METHODS, DFPConfig
 from driftpolicy.agents.dfp import soft_weights
-from driftpolicy.batch import Batch
 from driftpolicy.drifting import drift_loss
 from driftpolicy.errors import UserError
+from tests.agents.common import (
+    KEY,
+    LOOP,
+    MODES,
+    ONCE,
+    assert_same,
+    make_batch,
+    moved,
+    train,
+    update,
+)
 
 SMALL = DFPConfig(
     chunk_length=2,
@@ -29,11 +39,6 @@ SMALL = DFPConfig(
     target_rate=0.25,
     anchor_rate=0.125,
 )
-
-
-# Most of the time of this file is the compiler's: these programs run once, or for a second.
-ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-LOOP = ONCE | {"xla_backend_optimization_level": 1}
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=ONCE)
@@ -51,51 +56,6 @@ def online(config=SMALL):
     agent, other = create(config), create(config, seed=1)
     agent = dataclasses.replace(agent.start_online(), anchor=other.actor)
     return eqx.tree_at(lambda a: a.critic.target, agent, other.critic.target)
-
-
-def make_batch(seed=0, size=6):
-    """Windows of which the last two do not count: one cut, one ended by success within."""
-    rng = np.random.default_rng(seed)
-    valid, mask = np.ones((size, 2)), np.ones(size)
-    valid[-2:, 1], mask[-1] = 0, 0
-    batch = Batch(
-        observation=rng.normal(size=(size, 3)),
-        actions=rng.uniform(-1, 1, size=(size, 2, 2)),
-        reward=rng.normal(size=size),
-        mask=mask,
-        next_observation=rng.normal(size=(size, 3)),
-        valid=valid,
-    )
-    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), batch)
-
-
-@partial(jax.jit, compiler_options=ONCE)
-def update(agent, batch, key):
-    return agent.update(batch, key)
-
-
-@partial(jax.jit, compiler_options=ONCE)
-def act(agent, observation, key):
-    return agent.act(observation, key)
-
-
-def normal(*shape):
-    return jnp.asarray(np.random.default_rng(3).normal(size=shape), jnp.float32)
-
-
-KEY = jax.random.key(7)
-
-
-def assert_same(a, b):
-    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    for one, other in leaves:
-        np.testing.assert_array_equal(one, other)
-
-
-def moved(a, b):
-    """How far the parameters of two trees are apart."""
-    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return max(float(jnp.abs(one - other).max()) for one, other in leaves)
 
 
 # --- the two phases ----------------------------------------------------------------------------
@@ -158,66 +118,7 @@ def test_without_improvement_weight_the_online_phase_is_the_offline_one():
     np.testing.assert_allclose(moved(improved.critic.online, offline.critic.online), 0, atol=1e-6)
 
 
-def test_updates_are_pure():
-    agent, batch = online(), make_batch()
-    before = jax.tree.map(np.array, (agent, batch))
-    first = update(agent, batch, KEY)
-    assert_same(update(agent, batch, KEY), first)
-    assert_same((agent, batch), before)
-    assert moved(update(agent, batch, jax.random.key(8))[0].actor, first[0].actor) > 1e-5
-
-
-def test_loop_scan_and_seeds_side_by_side_agree():
-    """Step by step, scanned over steps and vmapped over seeds: one and the same run."""
-    agents = [online(), dataclasses.replace(online(), actor=create(seed=5).actor)]
-    batches = [make_batch(seed) for seed in range(3)]
-    keys = jax.random.split(KEY, 3)
-    ends = []
-    for agent in agents:
-        for batch, key in zip(batches, keys, strict=True):
-            agent, metrics = update(agent, batch, key)
-        ends.append((agent, metrics))
-
-    @partial(jax.jit, compiler_options=ONCE)
-    @partial(jax.vmap, in_axes=(0, None, None))
-    def run(agent, batches, keys):
-        agent, metrics = jax.lax.scan(lambda a, x: a.update(*x), agent, (batches, keys))
-        return agent, jax.tree.map(lambda m: m[-1], metrics)
-
-    stack = partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
-    side_by_side = run(stack(*agents), stack(*batches), keys)
-    for i, end in enumerate(ends):
-        for one, other in zip(jax.tree.leaves(side_by_side), jax.tree.leaves(end), strict=True):
-            np.testing.assert_allclose(one[i], other, rtol=1e-4, atol=1e-5)
-    assert moved(ends[0][0].actor, ends[1][0].actor) > 0.1
-
-
-# --- which parameters each loss touches ---------------------------------------------------------
-
-
-def test_each_loss_trains_its_own_network():
-    """By differentiating the whole update: nothing hides behind the order of its lines."""
-
-    @partial(jax.jit, compiler_options=ONCE)
-    def gradients(actor, anchor, critic):
-        def losses(actor, anchor, critic):
-            agent = dataclasses.replace(start, actor=actor, anchor=anchor, critic=critic)
-            metrics = agent.update(make_batch(), KEY)[1]
-            return tuple(metrics[name] for name in ("critic_loss", "bc_loss", "improvement_loss"))
-
-        _, pull = jax.vjp(losses, actor, anchor, critic)
-        return [pull(tuple(row)) for row in jnp.eye(3)]
-
-    start = online()
-    by_critic, by_cloning, by_improvement = gradients(start.actor, start.anchor, start.critic)
-    size = lambda tree: sum(float(jnp.sum(jnp.abs(g))) for g in jax.tree.leaves(tree))  # noqa: E731
-
-    actor, anchor, critic = by_critic
-    assert size(actor) == size(anchor) == size(critic.target) == 0.0
-    assert size(critic.online) > 0.0
-    for actor, anchor, critic in (by_cloning, by_improvement):
-        assert size(actor) > 0.0
-        assert size(anchor) == size(critic) == 0.0
+# --- the losses ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("improvement", ["top-k", "soft"])
@@ -247,7 +148,7 @@ def test_the_actor_follows_the_losses_of_the_paper(improvement):
     @partial(jax.jit, compiler_options=ONCE)
     def both(actor):
         # The keys of the samples and the candidates, each used once and for this only.
-        drawn = agent._improvement_positives(batch.observation, jax.random.key(2))
+        drawn = agent.guidance(batch, jax.random.key(2))
         got = jax.grad(lambda a: agent.actor_loss(a, batch, drawn, jax.random.key(1))[0])(actor)
         return got, jax.grad(expected)(actor)
 
@@ -320,51 +221,6 @@ def test_candidates_are_not_the_generated_samples():
     config = dataclasses.replace(SMALL, generated=1, candidates=1, positives=1)
     _, metrics = update(create(config).start_online(), make_batch(), KEY)
     assert metrics["improvement_scale"] > 0.01
-
-
-# --- decisions ---------------------------------------------------------------------------------
-
-
-def test_act_takes_the_best_of_its_samples():
-    agent = create()
-    observation = normal(50, 3)
-    chunk = act(agent, observation, KEY)
-    assert chunk.shape == (50, 2, 2)
-
-    @partial(jax.jit, compiler_options=ONCE)
-    def judged(agent, observation, key):
-        samples = agent.actor.sample(observation, SMALL.best_of, key=key)
-        return samples, agent.critic.online(observation[:, None], samples)
-
-    samples, values = judged(agent, observation, KEY)
-    best = np.asarray(values).mean(axis=0).argmax(axis=1)
-    assert set(best) == {0, 1, 2, 3}  # no position is preferred
-    expected = np.asarray(samples)[np.arange(50), best].reshape(50, 2, 2)
-    np.testing.assert_allclose(chunk, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_act_has_any_batch_axes_and_stays_in_range():
-    agent = create()
-    wild = eqx.tree_at(
-        lambda a: a.actor.mlp.layers[-1].weight, agent, replace_fn=lambda weight: 20 * weight
-    )
-    observation = normal(2, 5, 3)
-    for state, shape in ((observation, (2, 5, 2, 2)), (observation[0, 0], (2, 2))):
-        chunk = act(wild, state, KEY)
-        assert chunk.shape == shape
-        assert np.abs(chunk).max() == 1.0
-    assert np.mean(np.abs(act(agent, observation, KEY)) < 1.0) > 0.5
-    assert_same(act(agent, observation, KEY), act(agent, observation, KEY))
-    assert moved(act(agent, observation, KEY), act(agent, observation, jax.random.key(0))) > 0.01
-
-
-def test_one_sample_needs_no_critic():
-    agent = create(dataclasses.replace(SMALL, best_of=1))
-    broken = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), agent.critic)
-    observation = normal(5, 3)
-    chunk = act(dataclasses.replace(agent, critic=broken), observation, KEY)
-    sample = agent.actor.sample(observation, 1, key=KEY)
-    np.testing.assert_allclose(chunk.reshape(5, 1, 4), sample, rtol=1e-5, atol=1e-6)
 
 
 # --- the soft target ----------------------------------------------------------------------------
@@ -473,17 +329,8 @@ def test_the_defaults_are_the_papers():
     assert METHODS["dfp"] == (DFP, DFPConfig)
 
 
-# --- a bandit with two modes --------------------------------------------------------------------
-#
-# One state. The data hold two kinds of chunk, 0.7 near the one mode and 0.3 near the other, the
-# better one. Next to them lie windows whose episode ended at once, of chunks from everywhere: with
-# --terminal-windows keep they teach the critic the whole landscape, and they are never cloned.
-# (Without them the critic is free to promise more outside of the data, and an anchor that moves
-# fast follows it there: that is what the anchor's inertia is against.)
-# The modes keep away from -1 and 1: a sample beyond is clipped, and has no gradient to return by.
+# --- the bandit of common.py ---------------------------------------------------------------------
 
-MODES = np.array([[0.4, 0.1], [-0.4, -0.1]], np.float32)
-CLONED, SHOWN = 48, 16
 BANDIT = DFPConfig(
     chunk_length=2,
     actor_hidden=(32, 32),
@@ -494,31 +341,12 @@ BANDIT = DFPConfig(
 )
 
 
-def pull(key):
-    kind, noise, anywhere = jax.random.split(key, 3)
-    better = jax.random.bernoulli(kind, 0.3, (CLONED, 1))
-    near = jnp.where(better, MODES[1:], MODES[:1]) + 0.08 * jax.random.normal(noise, (CLONED, 2))
-    chunk = jnp.concatenate([near, jax.random.uniform(anywhere, (SHOWN, 2), minval=-1.0)])
-    state = jnp.ones((CLONED + SHOWN, 1))
-    return Batch(
-        observation=state,
-        actions=chunk[..., None],
-        reward=jnp.exp(-2 * jnp.sum((chunk - MODES[1:]) ** 2, axis=-1)),
-        mask=jnp.zeros(CLONED + SHOWN),
-        next_observation=state,
-        valid=jnp.ones((CLONED + SHOWN, 2)).at[CLONED:, 1].set(0.0),
-    )
-
-
 @partial(jax.jit, static_argnums=2, compiler_options=LOOP)
 def play(agents, keys, steps):
     """Train each; the weight of the first mode and the share of samples that are at a mode."""
 
     def one(agent, key):
-        def step(agent, key):
-            return agent.update(pull(key), jax.random.fold_in(key, 1))[0], None
-
-        agent, _ = jax.lax.scan(step, agent, jax.random.split(key, steps))
+        agent = train(agent, key, steps)
         samples = agent.actor.sample(jnp.ones(1), 2000, key=jax.random.key(0))
         distance = jnp.linalg.norm(samples[:, None] - MODES[None], axis=-1)
         first = jnp.mean(distance[:, 0] < distance[:, 1])

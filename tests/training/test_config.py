@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from driftpolicy.agents import DFPConfig
+from driftpolicy.agents import METHODS, DFPConfig
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig, resolve
-from driftpolicy.training.presets import BENCHMARKS, PRESETS
+from driftpolicy.training.presets import PRESETS, published
 
 TASK = "cube-double-play-singletask-task2-v0"
 
@@ -25,10 +25,81 @@ def test_the_paper_is_the_default():
     assert (agent.actor_hidden, agent.critic_hidden, agent.critics) == ((512,) * 4, (512,) * 4, 2)
 
 
-def test_robomimic_differs_where_the_paper_says():
-    fields = BENCHMARKS["robomimic", "dfp"]
-    config = DFPConfig(**fields)
-    assert (config.positives, config.best_of, config.temperatures) == (2, 4, (0.005, 0.05))
+def task_of(family, number=2):
+    return f"{family}-play-singletask-task{number}-v0"
+
+
+def test_each_method_has_the_papers_defaults():
+    """By name: chunk length, decisions to choose from, lambda."""
+    expected = {
+        "bfn": (1, 4, None),
+        "qc-bfn": (5, 32, None),
+        "fql": (1, 1, None),
+        "qc-fql": (5, 1, None),
+        "mvp": (5, 16, 0.0),
+        "mvp-topk": (5, 16, 0.5),
+        "dfp-bc": (5, 16, 0.0),
+        "dfp": (5, 16, 0.5),
+        "bc": (1, 1, None),
+        "iql": (1, 1, None),
+    }
+    assert list(expected) == list(METHODS)
+    for method, values in expected.items():
+        agent = resolve(TASK, method, "paper", {}).agent
+        weight = getattr(agent, "improvement_weight", None)
+        assert (agent.chunk_length, agent.best_of, weight) == values, method
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_every_method_runs_on_every_preset(method, preset):
+    config = resolve(TASK, method, preset, {})
+    assert isinstance(config.agent, METHODS[method][1])
+    assert TrainConfig.from_json(config.to_json()) == config
+
+
+def test_benchmarks_differ_where_the_papers_say():
+    for method in ("dfp", "dfp-bc"):
+        config = DFPConfig(**published(method, "robomimic", "lift", "lift-mh-low_dim", "offline"))
+        assert (config.positives, config.best_of, config.temperatures) == (2, 4, (0.005, 0.05))
+    assert published("mvp", "robomimic", "can", "can-mh-low_dim", "offline") == {"best_of": 4}
+    for method in ("mvp", "mvp-topk"):
+        weights = {
+            family: resolve(task_of(family), method, "paper", {}).agent.constraint_weight
+            for family in ("cube-double", "cube-triple", "cube-quadruple")
+        }
+        assert weights == {"cube-double": 1.0, "cube-triple": 0.0, "cube-quadruple": 1.0}
+    for method in ("fql", "qc-fql"):
+        weights = {
+            family: resolve(task_of(family), method, "paper", {}).agent.distillation_weight
+            for family in ("cube-triple", "scene", "puzzle-3x3")
+        }
+        assert weights == {"cube-triple": 100.0, "scene": 300.0, "puzzle-3x3": 1000.0}
+
+
+@pytest.mark.parametrize(
+    ("task", "weight", "temperatures", "candidates", "positives"),
+    [
+        (task_of("cube-single"), 0.45, (0.05,), 16, 8),
+        (task_of("cube-double"), 0.55, (0.05,), 16, 8),
+        (task_of("scene"), 0.5, (0.01, 0.05), 16, 8),
+        (task_of("puzzle-3x3", 4), 0.5, (0.01, 0.05), 16, 8),
+        (task_of("puzzle-4x4", 4), 0.5, (0.01, 0.05), 32, 16),
+    ],
+)
+def test_offline_rl_is_the_papers_setting(task, weight, temperatures, candidates, positives):
+    """arXiv 2605.07727, Tables 7 and 8; a preset changes its size, not what it is."""
+    for preset in ("paper", "quickstart"):
+        config = resolve(task, "dfp", preset, {"phase": "offline-rl"})
+        assert config.online_steps == 0
+        assert (config.agent.chunk_length, config.agent.best_of) == (1, 1)
+    agent = resolve(task, "dfp", "paper", {"phase": "offline-rl"}).agent
+    assert (agent.improvement_weight, agent.temperatures) == (weight, temperatures)
+    assert (agent.candidates, agent.positives) == (candidates, positives)
+    own = {"phase": "offline-rl", "best_of": 4}
+    assert resolve(task, "dfp", "paper", own).agent.best_of == 4
+    fql = resolve(task_of("cube-single"), "fql", "paper", {"phase": "offline-rl"})
+    assert fql.agent.distillation_weight == 300.0
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -56,6 +127,10 @@ def test_overrides_win_and_reach_both_configs():
         ({"replay_capacity": 3}, "--replay-capacity must be at least 7"),
         ({"loggers": ("telegraph",)}, "--loggers must be among tensorboard, wandb"),
         ({"critic_hidden": ()}, "--critic-hidden must be"),
+        (
+            {"phase": "offline-rl", "online_steps": 5},
+            "--online-steps must be 0 with --phase offline-rl, not 5",
+        ),
         ({"flavour": 1}, "dfp has no setting flavour"),
     ],
 )
@@ -68,7 +143,7 @@ def test_values_out_of_range_are_named(overrides, message):
 def test_unknown_names():
     with pytest.raises(UserError, match="nearest: cube-double-play-singletask-task2-v0"):
         resolve("cube-double-play-singletask-task2", "dfp", "paper", {})
-    with pytest.raises(UserError, match="unknown method 'ppo'; known: dfp"):
+    with pytest.raises(UserError, match="unknown method 'ppo'; known: bfn, qc-bfn, "):
         resolve(TASK, "ppo", "paper", {})
     with pytest.raises(UserError, match="unknown preset 'big'; known: quickstart, small, paper"):
         resolve(TASK, "dfp", "big", {})
@@ -86,7 +161,7 @@ def test_a_config_of_another_version_is_refused():
 def test_every_field_says_what_it_means():
     from driftpolicy.cli.options import _field_docstrings
 
-    for config in (TrainConfig, DFPConfig):
+    for config in (TrainConfig, *(config for _, config in METHODS.values())):
         meanings = _field_docstrings(config)
         for field in dataclasses.fields(config):
             assert meanings.get(field.name), f"{config.__name__}.{field.name} has no docstring"

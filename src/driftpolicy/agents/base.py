@@ -37,6 +37,8 @@ class AgentConfig:
     """How the ensemble's members become one value."""
     target_rate: float = 5e-3
     """Polyak rate of the target critic per update, in (0, 1]."""
+    best_of: int = 1
+    """N', samples per decision of which the critic's best is executed and backed up."""
     terminal_windows: Literal["drop", "keep"] = "drop"
     """Windows whose episode terminated before their last step: "drop" them as published, or "keep"
     them with the steps after termination absorbing (reward 0, mask 0)."""
@@ -47,10 +49,10 @@ class AgentConfig:
         Raises:
             UserError: naming the field, its value and its range.
         """
-        require(self, "chunk_length", self.chunk_length >= 1, "at least 1")
+        for name in ("chunk_length", "critics", "best_of"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "discount", 0 < self.discount <= 1, "in (0, 1]")
         require(self, "learning_rate", 0 < self.learning_rate < math.inf, "finite and above 0")
-        require(self, "critics", self.critics >= 1, "at least 1")
         require(self, "target_rate", 0 < self.target_rate <= 1, "in (0, 1]")
         for name in ("actor_hidden", "critic_hidden"):
             widths = getattr(self, name)
@@ -119,6 +121,17 @@ class Agent(eqx.Module, Generic[_Config]):
 def polyak(average: _Tree, current: _Tree, rate: float) -> _Tree:
     """``average + rate * (current - average)`` on every array."""
     return jax.tree.map(lambda a, c: a + rate * (c - a), average, current)
+
+
+def valid_mean(
+    values: Float[Array, "batch flat"], valid: Float[Array, "batch chunk"]
+) -> Float[Array, ""]:
+    """The mean of what belongs to valid steps: only such actions may be imitated.
+
+    ``values`` holds H groups of numbers, one per step of the chunk. Zero if no step is valid.
+    """
+    weight = jnp.repeat(valid, values.shape[-1] // valid.shape[-1], axis=-1)
+    return jnp.sum(weight * values) / jnp.maximum(jnp.sum(weight), 1.0)
 
 
 def window_valid(batch: Batch) -> Float[Array, " batch"]:

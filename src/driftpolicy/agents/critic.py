@@ -66,8 +66,14 @@ class Critic(eqx.Module):
     ) -> Float[Array, " batch"]:
         """``y = R + gamma^H * mask * Q_target(s', a')``, aggregated over the target ensemble."""
         value = self.aggregate(self.target(batch.next_observation, next_chunk))
+        return self.discounted(batch, value)
+
+    def discounted(
+        self, batch: Batch, next_value: Float[Array, " batch"]
+    ) -> Float[Array, " batch"]:
+        """``y = R + gamma^H * mask * next_value``, a constant."""
         factor = self.config.discount**self.config.chunk_length
-        return jax.lax.stop_gradient(batch.reward + factor * batch.mask * value)
+        return jax.lax.stop_gradient(batch.reward + factor * batch.mask * next_value)
 
     def weight(self, batch: Batch) -> Float[Array, " batch"]:
         """Which windows count: those inside one episode and, if kept, those that terminated."""

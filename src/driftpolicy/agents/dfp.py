@@ -8,47 +8,28 @@ slowly moving anchor ``pi_old`` proposes, which is a Wasserstein-2 gradient step
 
 import dataclasses
 import math
-from typing import Literal, cast
+from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.base import (
-    Agent,
-    AgentConfig,
-    Metrics,
-    choice,
-    polyak,
-    require,
-    window_valid,
-)
-from driftpolicy.agents.critic import Critic
+from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
+from driftpolicy.agents.base import Metrics, choice, require, window_valid
 from driftpolicy.batch import Batch
 from driftpolicy.drifting import DriftInfo, Form, Kernel, drift_loss
-from driftpolicy.networks import CriticEnsemble, Pushforward
+from driftpolicy.networks import Pushforward
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DFPConfig(AgentConfig):
+class DFPConfig(ImprovementConfig):
     """Hyperparameters of DFP; defaults for OGBench's cubes (arXiv 2605.07727, Table 5)."""
 
+    best_of: int = 16
     generated: int = 8
     """Ngen, samples of the policy per state that are drifted (and repel each other)."""
-    candidates: int = 16
-    """N, samples of the anchor per state among which the positives are chosen."""
-    positives: int = 4
-    """K, the best candidates kept as positives, at most N."""
-    best_of: int = 16
-    """N', samples per decision of which the critic's best is executed and backed up."""
     temperatures: tuple[float, ...] = (0.05,)
     """tau, kernel widths of the drifting field in units of the mean distance."""
-    improvement_weight: float = 0.5
-    """lambda, the weight of the improvement loss beside the cloning loss; 0 leaves it out."""
-    anchor_rate: float = 1e-4
-    """Rate of the anchor's moving average per online update, in [0, 1]."""
     improvement: Literal["top-k", "soft"] = "top-k"
     """Positives of the improvement: the K best, equally weighted, or all N candidates with
     self-normalised importance weights exp(Q / alpha), which estimates the exact soft target."""
@@ -66,90 +47,35 @@ class DFPConfig(AgentConfig):
             UserError: naming the field, its value and its range.
         """
         super().__post_init__()
-        for name in ("generated", "candidates", "best_of"):
-            require(self, name, getattr(self, name) >= 1, "at least 1")
-        within = 1 <= self.positives <= self.candidates
-        require(self, "positives", within, f"between 1 and --candidates ({self.candidates})")
+        require(self, "generated", self.generated >= 1, "at least 1")
         taus = self.temperatures
         within = len(taus) > 0 and all(0 < tau < math.inf for tau in taus)
         require(self, "temperatures", within, "one or more finite numbers above 0")
-        within = 0 <= self.improvement_weight < math.inf
-        require(self, "improvement_weight", within, "finite and at least 0")
-        require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
         require(self, "soft_alpha", 0 < self.soft_alpha < math.inf, "finite and above 0")
         choice(self, "improvement", ("top-k", "soft"))
         choice(self, "kernel", ("laplace", "gaussian"))
         choice(self, "form", ("two-sided", "mean-shift"))
 
 
-class DFP(Agent[DFPConfig]):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DFPCloningConfig(DFPConfig):
+    """The ablation without policy improvement: ``L_BC`` only, lambda = 0 (``dfp-bc``)."""
+
+    improvement_weight: float = 0.0
+
+
+class DFP(AnchoredActorCritic[DFPConfig]):
     """The agent. ``anchor`` is None in the offline phase and ``pi_old`` in the online one."""
 
-    actor: Pushforward
-    anchor: Pushforward | None
-    critic: Critic
-    optimiser_state: optax.OptState
-
     @classmethod
-    def create(
-        cls, config: DFPConfig, observation_dim: int, action_dim: int, key: PRNGKeyArray
-    ) -> "DFP":
-        """A fresh agent in the offline phase."""
-        actor_key, critic_key = jax.random.split(key)
-        chunk_dim = config.chunk_length * action_dim
-        actor = Pushforward(observation_dim, chunk_dim, config.actor_hidden, key=actor_key)
-        critic = Critic.create(config, observation_dim, chunk_dim, critic_key)
-        state = optax.adam(config.learning_rate).init(cast(optax.Params, (actor, critic.online)))
-        return cls(config, actor, None, critic, state)
-
-    def act(
-        self, observation: Float[Array, "*batch observation"], key: PRNGKeyArray
-    ) -> Float[Array, "*batch chunk action"]:
-        """The best of N' fresh samples under the critic."""
-        return self._as_actions(self._decide(observation, key))
-
-    def start_online(self) -> "DFP":
-        """The anchor becomes a copy of the policy; the improvement loss starts."""
-        return dataclasses.replace(self, anchor=self.actor)
-
-    def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["DFP", Metrics]:
-        """One Adam step on ``L_Q + L_BC`` (offline), ``+ lambda L_topK`` (online)."""
-        next_key, noise_key, candidate_key = jax.random.split(key, 3)
-        backup = self.critic.backup(batch, self._decide(batch.next_observation, next_key))
-        improvement = self._improvement_positives(batch.observation, candidate_key)
-
-        def loss(
-            trained: tuple[Pushforward, CriticEnsemble],
-        ) -> tuple[Float[Array, ""], Metrics]:
-            actor, online = trained
-            critic_loss, critic_metrics = self.critic.loss(online, batch, backup)
-            actor_loss, actor_metrics = self.actor_loss(actor, batch, improvement, noise_key)
-            total = critic_loss + actor_loss
-            return total, {"loss": total} | critic_metrics | actor_metrics
-
-        trained = (self.actor, self.critic.online)
-        gradient, metrics = jax.grad(loss, has_aux=True)(trained)
-        step, state = optax.adam(self.config.learning_rate).update(gradient, self.optimiser_state)
-        actor, online = eqx.apply_updates(trained, step)
-        anchor = self.anchor
-        if anchor is not None:
-            anchor = polyak(anchor, actor, self.config.anchor_rate)
-        agent = dataclasses.replace(
-            self,
-            actor=actor,
-            anchor=anchor,
-            critic=self.critic.step(online),
-            optimiser_state=state,
-        )
-        return agent, metrics
+    def new_actor(
+        cls, config: DFPConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
+    ) -> Pushforward:
+        """The one-step policy."""
+        return Pushforward(observation_dim, chunk_dim, config.actor_hidden, key=key)
 
     def actor_loss(
-        self,
-        actor: Pushforward,
-        batch: Batch,
-        improvement: tuple[Float[Array, "batch positives chunk"], Float[Array, "batch positives"]]
-        | None,
-        key: PRNGKeyArray,
+        self, actor: Any, batch: Batch, guidance: Positives | None, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
         """``L_BC + lambda L_topK`` on the same Ngen samples of the policy (``method.md`` 4).
 
@@ -162,12 +88,12 @@ class DFP(Agent[DFPConfig]):
         loss = jnp.sum(cloning) / jnp.maximum(jnp.sum(inside), 1.0)
         metrics = {"bc_loss": loss, **self._drift_metrics("bc", info)}
         nonfinite = info.nonfinite
-        if improvement is None:
+        if guidance is None:
             nan = jnp.full_like(loss, jnp.nan)
             absent = DriftInfo(nan, jnp.full(len(self.config.temperatures), jnp.nan), nan)
             improving, info = nan, absent
         else:
-            positives, weights = improvement
+            positives, weights = guidance
             improving, info = self._drift(generated, positives, positive_weights=weights)
             improving = jnp.mean(improving)
             loss = loss + self.config.improvement_weight * improving
@@ -175,22 +101,14 @@ class DFP(Agent[DFPConfig]):
         metrics |= {"improvement_loss": improving, **self._drift_metrics("improvement", info)}
         return loss, metrics | {"nonfinite": nonfinite}
 
-    def _decide(
-        self, observation: Float[Array, "*batch observation"], key: PRNGKeyArray
-    ) -> Float[Array, "*batch chunk"]:
-        chunks = self.actor.sample(observation, self.config.best_of, key=key)
-        return self.critic.best(observation, chunks)
-
-    def _improvement_positives(
-        self, observation: Float[Array, "batch observation"], key: PRNGKeyArray
-    ) -> tuple[Float[Array, "batch positives chunk"], Float[Array, "batch positives"]] | None:
-        """Samples of ``pi+ = pi_old exp(Q / alpha) / Z`` with their weights (mean 1), or None."""
-        if self.anchor is None or self.config.improvement_weight == 0:
-            return None
-        chunks = self.anchor.sample(observation, self.config.candidates, key=key)
+    def choose(
+        self,
+        observation: Float[Array, "batch observation"],
+        chunks: Float[Array, "batch candidates chunk"],
+    ) -> Positives:
+        """Samples of ``pi+ = pi_old exp(Q / alpha) / Z``: the K best, or all with soft weights."""
         if self.config.improvement == "top-k":
-            best = self.critic.top_k(observation, chunks, self.config.positives)
-            return best, jnp.ones(best.shape[:-1])
+            return super().choose(observation, chunks)
         return chunks, soft_weights(self.critic.score(observation, chunks), self.config.soft_alpha)
 
     def _drift(self, generated, positives, **weights):

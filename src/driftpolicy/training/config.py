@@ -4,13 +4,13 @@ import dataclasses
 import json
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from driftpolicy.agents import METHODS, AgentConfig
-from driftpolicy.agents.base import require
+from driftpolicy.agents.base import choice, require
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.training.presets import BENCHMARKS, PRESETS
+from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESETS, published
 
 LOGGERS = ("tensorboard", "wandb")
 
@@ -23,6 +23,8 @@ class TrainConfig:
     """The task's name (dfp tasks lists them)."""
     method: str = "dfp"
     """The method's name."""
+    phase: Literal["offline-to-online", "offline-rl"] = "offline-to-online"
+    """Imitate offline and improve online, or improve from the first step, offline only."""
     seed: int = 0
     """Seeds the network, the order of the data, environment resets and exploration."""
     offline_steps: int = 1_000_000
@@ -71,6 +73,9 @@ class TrainConfig:
             require(self, name, getattr(self, name) >= 0, "at least 0")
         least = self.agent.chunk_length + 2
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
+        choice(self, "phase", ("offline-to-online", "offline-rl"))
+        alone = self.phase != "offline-rl" or self.online_steps == 0
+        require(self, "online_steps", alone, "0 with --phase offline-rl")
         known = set(self.loggers) <= set(LOGGERS)
         require(self, "loggers", known, "among " + ", ".join(LOGGERS))
 
@@ -131,8 +136,12 @@ def resolve(
     if task is None:
         raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
     _, agent_config = method_of(method)
+    found = find_task(task)
+    phase = overrides.get("phase", "offline-to-online")
     values: dict[str, Any] = {}
-    values |= BENCHMARKS.get((find_task(task).benchmark, method), {})
+    if phase == "offline-rl":  # what the setting is about, a preset does not change
+        chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
+    values |= published(method, found.benchmark, found.family, task, phase)
     values |= chosen | dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}

@@ -23,9 +23,10 @@ class RunKeys:
 
 
 def new_agent(config: TrainConfig, observation_dim: int, action_dim: int, key: Any) -> Agent:
-    """A fresh agent of the config's method."""
-    agent, _ = method_of(config.method)
-    return agent.create(config.agent, observation_dim, action_dim, key)
+    """A fresh agent of the config's method, improving at once in a run of pure offline RL."""
+    method, _ = method_of(config.method)
+    agent = method.create(config.agent, observation_dim, action_dim, key)
+    return agent.start_online() if config.phase == "offline-rl" else agent
 
 
 def restore_agent(fresh: Agent, meta: Any, arrays: dict[str, np.ndarray], path: Path) -> Agent:

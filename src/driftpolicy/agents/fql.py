@@ -1,0 +1,96 @@
+"""Flow Q-learning (Park, Li, Levine 2025), plain and with chunks (QC-FQL; Li, Zhou, Levine 2025).
+
+A behaviour flow imitates the data; a one-step student ``mu(s, eps)`` stays near what the flow makes
+of the same noise while it climbs the critic: the only method here with a gradient of ``Q``.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.agents.base import Metrics, require
+from driftpolicy.agents.flow import BehaviourFlow, FlowConfig, flow_matching_loss
+from driftpolicy.batch import Batch
+from driftpolicy.networks import Pushforward, VelocityField, draw_noise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QCFQLConfig(FlowConfig):
+    """QC-FQL; the default weight is for OGBench's cubes, offline to online."""
+
+    distillation_weight: float = 100.0
+    """alpha, the weight of the student's distance from the flow beside its value."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the field, its value and its range.
+        """
+        super().__post_init__()
+        within = 0 <= self.distillation_weight < math.inf
+        require(self, "distillation_weight", within, "finite and at least 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FQLConfig(QCFQLConfig):
+    """FQL: one step at a time."""
+
+    chunk_length: int = 1
+
+
+class FlowAndStudent(eqx.Module):
+    """The behaviour flow, which only teaches, and the student, which acts."""
+
+    flow: BehaviourFlow
+    student: Pushforward
+
+    def sample(
+        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "*batch {count} chunk"]:
+        """The student's samples, clipped to [-1, 1]."""
+        return self.student.sample(observation, count, key=key)
+
+
+class FQL(ActorCritic[QCFQLConfig]):
+    """``fql`` and ``qc-fql``."""
+
+    @classmethod
+    def new_actor(
+        cls, config: QCFQLConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
+    ) -> FlowAndStudent:
+        """Both networks, of the same size."""
+        flow_key, student_key = jax.random.split(key)
+        hidden = config.actor_hidden
+        field = VelocityField(observation_dim, chunk_dim, hidden, key=flow_key)
+        student = Pushforward(observation_dim, chunk_dim, hidden, key=student_key)
+        return FlowAndStudent(BehaviourFlow(field, config.flow_steps), student)
+
+    def actor_loss(
+        self, actor: Any, batch: Batch, guidance: None, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """Flow matching, and ``alpha |mu(s, eps) - flow(s, eps)|^2 - Q(s, clip mu(s, eps))``.
+
+        The square is a mean over the chunk's numbers. ``Q`` is the critic before this step, a
+        constant here: its gradient reaches the student through the action only.
+        """
+        flow_key, noise_key = jax.random.split(key)
+        cloning = flow_matching_loss(actor.flow.velocity, batch, flow_key)
+        noise = draw_noise(batch.observation, 1, actor.student.chunk_dim, key=noise_key)[:, 0]
+        taught = jnp.clip(actor.flow.integrate(batch.observation, noise), -1.0, 1.0)
+        chunk = actor.student(batch.observation, noise)
+        distillation = jnp.mean((chunk - jax.lax.stop_gradient(taught)) ** 2)
+        clipped = jnp.clip(chunk, -1.0, 1.0)
+        value = jnp.mean(self.critic.aggregate(self.critic.online(batch.observation, clipped)))
+        loss = cloning + self.config.distillation_weight * distillation - value
+        return loss, {
+            "flow_loss": cloning,
+            "distillation_loss": distillation,
+            "student_q": value,
+        }

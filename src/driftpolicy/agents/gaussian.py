@@ -1,0 +1,175 @@
+"""The two ancestors people expect beside the rest, with a Gaussian actor: cloning and IQL.
+
+``pi(.|s) = N(m(s), diag(sigma^2))`` over action chunks, its mean squashed by tanh, ``sigma`` the
+same in all states. Its first sample is its mean, so that one sample per decision is the mode.
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.agents.base import AgentConfig, Metrics, require, window_valid
+from driftpolicy.batch import Batch
+from driftpolicy.networks import MLP, draw_noise, lift
+
+_LOG_DEVIATION_RANGE = (-5.0, 2.0)
+_ADVANTAGE_WEIGHT_LIMIT = 100.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BCConfig(AgentConfig):
+    """Behaviour cloning: the critic watches, and has a say only with ``best_of`` above 1."""
+
+    chunk_length: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IQLConfig(AgentConfig):
+    """Implicit Q-learning (Kostrikov, Nair, Levine 2022)."""
+
+    chunk_length: int = 1
+    critic_aggregation: Literal["mean", "min"] = "min"
+    expectile: float = 0.9
+    """tau of the value's expectile regression, in (0, 1): 0.5 is the mean, 1 the maximum."""
+    advantage_temperature: float = 10.0
+    """beta of the weights exp(beta (Q - V)), at least 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the field, its value and its range.
+        """
+        super().__post_init__()
+        require(self, "expectile", 0 < self.expectile < 1, "in (0, 1), without its ends")
+        within = 0 <= self.advantage_temperature < math.inf
+        require(self, "advantage_temperature", within, "finite and at least 0")
+
+
+class GaussianPolicy(eqx.Module):
+    """``N(tanh(m(s)), diag(exp(log_deviation))^2)``."""
+
+    mlp: MLP
+    log_deviation: Float[Array, " chunk"]
+
+    def __call__(self, observation: Float[Array, "... observation"]) -> Float[Array, "... chunk"]:
+        """The mean."""
+        return jnp.tanh(self.mlp(observation))
+
+    def deviation(self) -> Float[Array, " chunk"]:
+        """``sigma``, within [exp(-5), exp(2)]."""
+        return jnp.exp(jnp.clip(self.log_deviation, *_LOG_DEVIATION_RANGE))
+
+    def log_density(
+        self,
+        observation: Float[Array, "*batch observation"],
+        action: Float[Array, "*batch chunk"],
+    ) -> Float[Array, " *batch"]:
+        """``log pi(a | s)``."""
+        mean, deviation = self(observation), lift(self.deviation(), action.ndim)
+        return jnp.sum(jax.scipy.stats.norm.logpdf(action, mean, deviation), axis=-1)
+
+    def sample(
+        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "*batch {count} chunk"]:
+        """The mean, then ``count - 1`` samples, clipped to [-1, 1]."""
+        noise = draw_noise(observation, count, self.log_deviation.shape[-1], key=key)
+        noise = noise.at[..., 0, :].set(0.0)
+        spread = lift(self.deviation(), noise.ndim) * noise
+        return jnp.clip(self(observation)[..., None, :] + spread, -1.0, 1.0)
+
+
+def new_policy(
+    config: AgentConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
+) -> GaussianPolicy:
+    """A fresh policy of deviation one."""
+    mlp = MLP(observation_dim, config.actor_hidden, chunk_dim, key=key)
+    return GaussianPolicy(mlp, jnp.zeros(chunk_dim))
+
+
+def cloning_loss(
+    policy: GaussianPolicy, batch: Batch, weight: Float[Array, " batch"]
+) -> Float[Array, ""]:
+    """``-E[w log pi(a | s)]`` per number of the chunk, over the windows inside one episode."""
+    action = batch.actions.reshape(batch.actions.shape[0], -1)
+    inside = window_valid(batch)
+    density = policy.log_density(batch.observation, action) / action.shape[-1]
+    return -jnp.sum(inside * weight * density) / jnp.maximum(jnp.sum(inside), 1.0)
+
+
+class BC(ActorCritic[BCConfig]):
+    """``bc``."""
+
+    @classmethod
+    def new_actor(
+        cls, config: BCConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
+    ) -> GaussianPolicy:
+        """The policy."""
+        return new_policy(config, observation_dim, chunk_dim, key)
+
+    def actor_loss(
+        self, actor: Any, batch: Batch, guidance: None, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """The negative log-likelihood of the data."""
+        loss = cloning_loss(actor, batch, jnp.ones_like(batch.reward))
+        return loss, {"bc_loss": loss}
+
+
+class PolicyAndValue(eqx.Module):
+    """The policy, which acts, and ``V(s)``, the expectile of its critic over the data's actions."""
+
+    policy: GaussianPolicy
+    value: MLP
+
+    def sample(
+        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "*batch {count} chunk"]:
+        """The policy's samples."""
+        return self.policy.sample(observation, count, key=key)
+
+
+class IQL(ActorCritic[IQLConfig]):
+    """``iql``: never asks the critic about an action that is not in the data."""
+
+    @classmethod
+    def new_actor(
+        cls, config: IQLConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
+    ) -> PolicyAndValue:
+        """The policy and the value, the latter built like the critic's members."""
+        policy_key, value_key = jax.random.split(key)
+        value = MLP(observation_dim, config.critic_hidden, 1, layer_norm=True, key=value_key)
+        return PolicyAndValue(new_policy(config, observation_dim, chunk_dim, policy_key), value)
+
+    def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
+        """``y = R + gamma^H * mask * V(s')``."""
+        return self.critic.discounted(batch, self.actor.value(batch.next_observation)[:, 0])
+
+    def guidance(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
+        """``Q_target(s, a)`` of the data's chunks."""
+        chunk = batch.actions.reshape(batch.actions.shape[0], -1)
+        return self.critic.aggregate(self.critic.target(batch.observation, chunk))
+
+    def actor_loss(
+        self, actor: Any, batch: Batch, guidance: Float[Array, " batch"], key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """``E[|tau - 1(Q < V)| (Q - V)^2]`` and ``-E[min(exp(beta (Q - V)), 100) log pi(a|s)]``."""
+        value = actor.value(batch.observation)[:, 0]
+        advantage = guidance - value
+        side = jnp.where(advantage < 0, 1.0 - self.config.expectile, self.config.expectile)
+        inside = self.critic.weight(batch)
+        count = jnp.maximum(jnp.sum(inside), 1.0)
+        value_loss = jnp.sum(inside * side * advantage**2) / count
+        exponent = self.config.advantage_temperature * jax.lax.stop_gradient(advantage)
+        weight = jnp.minimum(jnp.exp(exponent), _ADVANTAGE_WEIGHT_LIMIT)
+        cloning = cloning_loss(actor.policy, batch, weight)
+        return value_loss + cloning, {
+            "value_loss": value_loss,
+            "bc_loss": cloning,
+            "advantage": jnp.sum(inside * advantage) / count,
+        }

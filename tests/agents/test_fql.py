@@ -1,0 +1,85 @@
+"""FQL's student between the flow and the critic."""
+
+import dataclasses
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from driftpolicy.agents import METHODS
+from driftpolicy.agents.critic import Critic
+from driftpolicy.networks import CriticEnsemble
+from tests.agents.common import KEY, LOOP, make_batch
+
+BEST = jnp.array([0.6, -0.4, 0.1, 0.3])
+
+
+class Bowl(CriticEnsemble):
+    """``Q(s, a) = -|a - a*|^2``."""
+
+    def __init__(self):
+        self.members = ()
+
+    def __call__(self, observation, chunk):
+        best = jnp.expand_dims(BEST, range(chunk.ndim - 1))
+        value = -jnp.sum((chunk - best) ** 2, axis=-1)
+        return jnp.broadcast_to(value, (2, *value.shape))
+
+
+@pytest.mark.parametrize("weight", [0.0, 4.0, 1e4])
+def test_the_student_lies_between_the_flow_and_the_critics_best(weight):
+    """With a quadratic ``Q``: ``mu = (w flow + a*) / (w + 1)``, ``w = alpha / S``.
+
+    So the flow itself as alpha grows, the critic's argmax as alpha falls, and known between.
+    """
+    agent_class, config_class = METHODS["qc-fql"]
+    config = config_class(
+        chunk_length=2, actor_hidden=(64,), critic_hidden=(4,), distillation_weight=weight
+    )
+    agent = agent_class.create(config, 3, 2, KEY)
+    critic = Critic(Bowl(), Bowl(), config)
+    agent = dataclasses.replace(agent, critic=critic)
+    batch = jax.tree.map(lambda a: jnp.repeat(a, 32, axis=0), make_batch())
+    flow = agent.actor.flow
+    optimiser = optax.adam(optax.cosine_decay_schedule(1e-2, 2000))
+
+    @partial(jax.jit, compiler_options=LOOP)
+    def fit(student):
+        def loss(student, key):
+            actor = eqx.tree_at(lambda a: a.student, agent.actor, student)
+            return agent.actor_loss(actor, batch, None, key)[0]
+
+        def step(carry, key):
+            student, state = carry
+            change, state = optimiser.update(jax.grad(loss)(student, key), state)
+            return (eqx.apply_updates(student, change), state), None
+
+        start = (student, optimiser.init(student))
+        return jax.lax.scan(step, start, jax.random.split(KEY, 2000))[0][0]
+
+    student = fit(agent.actor.student)
+    noise = jax.random.normal(jax.random.key(1), (192, 5, 4))
+    observation = batch.observation[:, None]
+    taught = np.clip(np.asarray(flow.integrate(observation, noise)), -1, 1)
+    expected = (weight / 4 * taught + np.asarray(BEST)) / (weight / 4 + 1)
+    error = np.asarray(student(observation, noise)) - expected
+    assert np.sqrt(np.mean(error**2)) < 0.15 * np.std(taught)
+
+
+def test_the_flow_learns_nothing_from_the_critic():
+    """Its gradient is that of flow matching alone, whatever the weight and the critic."""
+    batch, gradients = make_batch(), []
+    for weight in (0.0, 100.0):
+        agent_class, config_class = METHODS["qc-fql"]
+        config = config_class(
+            chunk_length=2, actor_hidden=(8,), critic_hidden=(8,), distillation_weight=weight
+        )
+        agent = agent_class.create(config, 3, 2, KEY)
+        loss = lambda actor, agent=agent: agent.actor_loss(actor, batch, None, KEY)[0]  # noqa: E731
+        gradients.append(jax.tree.leaves(jax.grad(loss)(agent.actor).flow))
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)

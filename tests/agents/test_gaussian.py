@@ -1,0 +1,95 @@
+"""Behaviour cloning and IQL against known answers."""
+
+import dataclasses
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from driftpolicy.agents import METHODS
+from driftpolicy.batch import Batch
+from tests.agents.common import KEY, LOOP, make_batch
+
+
+def test_log_density_is_the_normal_distributions():
+    agent_class, config_class = METHODS["bc"]
+    agent = agent_class.create(config_class(actor_hidden=(8,), critic_hidden=(8,)), 3, 2, KEY)
+    policy = eqx.tree_at(lambda p: p.log_deviation, agent.actor, jnp.array([-1.0, 9.0]))
+    batch = make_batch()
+    action = batch.actions[:, 0]
+    deviation = np.exp([-1.0, 2.0])  # 9 is beyond the range
+    expected = norm.logpdf(action, policy(batch.observation), deviation).sum(axis=1)
+    np.testing.assert_allclose(policy.log_density(batch.observation, action), expected, rtol=1e-5)
+
+
+def test_samples_start_with_the_mean_and_spread_by_the_deviation():
+    agent_class, config_class = METHODS["bc"]
+    agent = agent_class.create(config_class(actor_hidden=(8,), critic_hidden=(8,)), 3, 2, KEY)
+    policy = eqx.tree_at(lambda p: p.log_deviation, agent.actor, jnp.log(jnp.array([0.05, 0.1])))
+    state = 0.1 * jnp.ones((1, 3))
+    samples = np.asarray(policy.sample(state, 20_000, key=KEY))[0]
+    mean = np.asarray(policy(state))[0]
+    np.testing.assert_allclose(samples[0], mean, rtol=1e-5)
+    np.testing.assert_allclose(samples.mean(axis=0), mean, atol=0.005)
+    np.testing.assert_allclose(samples.std(axis=0), [0.05, 0.1], rtol=0.05)
+
+
+@pytest.mark.parametrize("expectile", [0.5, 0.9])
+def test_the_value_is_the_expectile_and_the_policy_the_weighted_mean(expectile):
+    """One state, ``Q(s, a)`` normal over the data's actions: both minimisers are known."""
+    agent_class, config_class = METHODS["iql"]
+    config = config_class(
+        actor_hidden=(8,),
+        critic_hidden=(8,),
+        learning_rate=5e-3,
+        expectile=expectile,
+        advantage_temperature=0.5,
+    )
+    agent = agent_class.create(config, 1, 1, KEY)
+    q = np.random.default_rng(0).normal(1.0, 0.8, 1024).astype(np.float32)
+    action = (0.2 * (q - 1.0)).clip(-1, 1)
+    ones = jnp.ones(1024)
+    batch = Batch(
+        ones[:, None], jnp.asarray(action)[:, None, None], ones, ones, ones[:, None], ones[:, None]
+    )
+
+    @partial(jax.jit, compiler_options=LOOP)
+    def fit(agent):
+        import optax
+
+        optimiser = optax.adam(optax.cosine_decay_schedule(1e-2, 1500))
+
+        def step(carry, _):
+            actor, state = carry
+            loss = lambda actor: agent.actor_loss(actor, batch, jnp.asarray(q), KEY)[0]  # noqa: E731
+            change, state = optimiser.update(jax.grad(loss)(actor), state)
+            return (eqx.apply_updates(actor, change), state), None
+
+        start = (agent.actor, optimiser.init(agent.actor))
+        return jax.lax.scan(step, start, None, 1500)[0][0]
+
+    actor = fit(agent)
+    balance = lambda v: np.mean(np.where(q < v, 1 - expectile, expectile) * (q - v))  # noqa: E731
+    value = brentq(balance, -3, 5)
+    np.testing.assert_allclose(actor.value(jnp.ones(1))[0], value, atol=0.02)
+    weight = np.minimum(np.exp(0.5 * (q - value)), 100)
+    expected = np.average(action, weights=weight)
+    np.testing.assert_allclose(actor.policy(jnp.ones(1))[0], expected, atol=0.01)
+
+
+def test_iql_backs_up_the_value_not_an_action():
+    agent_class, config_class = METHODS["iql"]
+    config = config_class(chunk_length=2, actor_hidden=(8,), critic_hidden=(8,))
+    agent = agent_class.create(config, 3, 2, KEY)
+    batch = make_batch()
+    value = agent.actor.value(batch.next_observation)[:, 0]
+    expected = batch.reward + 0.99**2 * batch.mask * value
+    np.testing.assert_allclose(agent.backup(batch, KEY), expected, rtol=1e-5)
+    broken = jax.tree.map(lambda a: a * jnp.nan, agent.critic)
+    blind = dataclasses.replace(agent, critic=broken)
+    np.testing.assert_allclose(blind.backup(batch, KEY), expected, rtol=1e-5)
