@@ -1,14 +1,24 @@
 """A tiny run: real simulator, real data, networks that compile fast."""
 
+import csv
+import itertools
 import json
+from dataclasses import fields
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from driftpolicy.agents import METHODS
 from driftpolicy.data.collect import Collector
 from driftpolicy.data.files import write_npz
+from driftpolicy.data.ogbench import load_dataset
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.training.evaluation import evaluation_workers
+from driftpolicy.training.run import RunFolder
+from driftpolicy.training.trainer import Trainer
 
 TASK = "cube-single-play-singletask-task1-v0"
 
@@ -24,7 +34,7 @@ def data_file(tmp_path_factory) -> Path:
     return path
 
 
-def tiny(data_file: Path, **overrides) -> TrainConfig:
+def tiny(data_file: Path, method: str = "dfp", **overrides) -> TrainConfig:
     """Boundaries of logs, evaluations and checkpoints that fall in mid-chunk and mid-block."""
     settings = {
         "data": str(data_file),
@@ -46,4 +56,48 @@ def tiny(data_file: Path, **overrides) -> TrainConfig:
         "positives": 2,
         "best_of": 2,
     }
-    return resolve(TASK, "dfp", "paper", settings | overrides)
+    known = {field.name for kind in (TrainConfig, METHODS[method][1]) for field in fields(kind)}
+    settings = {name: value for name, value in settings.items() if name in known}
+    return resolve(TASK, method, "paper", settings | overrides)
+
+
+@pytest.fixture(scope="session")
+def workers():
+    with evaluation_workers(find_task(TASK), 1) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="session")
+def dataset(data_file):
+    return load_dataset(find_task(TASK), data_file)
+
+
+def trainer_of(config, folder, dataset, workers, data_id="data"):
+    if not folder.config_file.exists():
+        folder.create(config)
+    return Trainer(config, folder, dataset, workers, data_id)
+
+
+def run_to_end(config, path, dataset, workers, stop=lambda: False):
+    """Run, starting over from the last checkpoint whenever ``stop`` interrupts."""
+    folder = RunFolder(path)
+    for starts in itertools.count(1):
+        trainer = trainer_of(config, folder, dataset, workers)
+        finished = trainer.run(stop, lambda _: None)
+        trainer.close()
+        if finished:
+            return folder, trainer, starts
+
+
+def rows_without_time(path: Path):
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k != "wall_s"} for row in rows]
+
+
+def assert_same_run(one, other):
+    (folder_a, a), (folder_b, b) = one, other
+    assert folder_a.train_csv.read_bytes() == folder_b.train_csv.read_bytes()
+    assert rows_without_time(folder_a.eval_csv) == rows_without_time(folder_b.eval_csv)
+    for x, y in zip(jax.tree.leaves(a.agent), jax.tree.leaves(b.agent), strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))

@@ -1,7 +1,6 @@
 """A run in one process: exact interruption, boundaries, logs, failures."""
 
 import contextlib
-import csv
 import errno
 import itertools
 from pathlib import Path
@@ -12,58 +11,12 @@ import numpy as np
 import pytest
 
 from driftpolicy.data import files
-from driftpolicy.data.ogbench import load_dataset
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.training import checkpoints
-from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.restore import load_agent
 from driftpolicy.training.run import RunFolder
-from driftpolicy.training.trainer import Trainer
 
-from .conftest import TASK, tiny
-
-
-@pytest.fixture(scope="module")
-def workers():
-    with evaluation_workers(find_task(TASK), 1) as workers:
-        yield workers
-
-
-@pytest.fixture(scope="module")
-def dataset(data_file):
-    return load_dataset(find_task(TASK), data_file)
-
-
-def trainer_of(config, folder, dataset, workers, data_id="data"):
-    if not folder.config_file.exists():
-        folder.create(config)
-    return Trainer(config, folder, dataset, workers, data_id)
-
-
-def run_to_end(config, path, dataset, workers, stop=lambda: False):
-    """Run, starting over from the last checkpoint whenever ``stop`` interrupts."""
-    folder = RunFolder(path)
-    for starts in itertools.count(1):
-        trainer = trainer_of(config, folder, dataset, workers)
-        finished = trainer.run(stop, lambda _: None)
-        trainer.close()
-        if finished:
-            return folder, trainer, starts
-
-
-def rows_without_time(path: Path):
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{k: v for k, v in row.items() if k != "wall_s"} for row in rows]
-
-
-def assert_same_run(one, other):
-    (folder_a, a), (folder_b, b) = one, other
-    assert folder_a.train_csv.read_bytes() == folder_b.train_csv.read_bytes()
-    assert rows_without_time(folder_a.eval_csv) == rows_without_time(folder_b.eval_csv)
-    for x, y in zip(jax.tree.leaves(a.agent), jax.tree.leaves(b.agent), strict=True):
-        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+from .conftest import assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
 
 @pytest.fixture(scope="module")

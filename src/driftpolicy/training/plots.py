@@ -10,7 +10,11 @@ _BLUE = "#0072B2"
 
 
 def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -> None:
-    """Success over steps, the offline phase on grey, and the raw norms of the field beside it."""
+    """Success over steps, the offline phase on grey; beside it what falls while the policy fits.
+
+    That is the raw norms of the drifting field where the method has one (its losses are constant),
+    else the losses.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -20,7 +24,7 @@ def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -
     offline_steps = config.offline_steps
     training = read_csv(folder.train_csv)
     figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.4), layout="constrained")
-    success, norms = axes
+    success, fitting = axes
     steps = [int(row["step"]) for row in evaluations]
     values = [100 * float(row["success"]) for row in evaluations]
     success.plot(steps, values, marker="o", color=_BLUE, label="evaluation")
@@ -36,20 +40,23 @@ def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -
     success.set(xlabel="step", ylabel="success (%)", ylim=(-3, 103))
     success.legend(loc="lower right", frameon=False)
     styles = ("-", "--", ":", "-.")
-    names = [name for name in (training[0] if training else {}) if "raw_norm" in name]
+    columns = list(training[0]) if training else []
+    norms = [name for name in columns if "raw_norm" in name]
+    names = norms or [name for name in columns if name.endswith("_loss")]
     for index, name in enumerate(names):
         rows = [row for row in training if row[name]]
-        norms.plot(
+        fitting.plot(
             [int(row["step"]) for row in rows],
             [float(row[name]) for row in rows],
             linestyle=styles[index % len(styles)],
             color=("#0072B2", "#D55E00", "#009E73", "#CC79A7")[index % 4],
-            label=name.replace("_raw_norm_", ", temperature "),
+            label=name.replace("_raw_norm_", ", temperature ").replace("_", " "),
         )
-    norms.set(xlabel="step", ylabel="root mean square of the drift")
+    fitting.set(xlabel="step", ylabel="root mean square of the drift" if norms else "loss")
     if names:
-        norms.set_yscale("log")
-        norms.legend(frameon=False, fontsize="small")
+        if all(float(row[name]) > 0 for name in names for row in training if row[name]):
+            fitting.set_yscale("log")
+        fitting.legend(frameon=False, fontsize="small")
     for axis in axes:
         if offline_steps:
             axis.axvspan(0, offline_steps, color="0.93", zorder=0)

@@ -1,0 +1,56 @@
+"""Every kind of method through the same loops: trained, interrupted, resumed, evaluated, drawn."""
+
+import numpy as np
+import pytest
+
+from driftpolicy import load_policy
+from driftpolicy.training.logs import read_csv
+from driftpolicy.training.plots import plot_curves
+
+from .conftest import assert_same_run, run_to_end, tiny
+
+
+@pytest.mark.parametrize("method", ["qc-bfn", "qc-fql", "mvp-topk", "iql"])
+def test_a_method_is_one_word(data_file, dataset, workers, tmp_path, method):
+    config = tiny(data_file, method, offline_steps=20, online_steps=30, eval_episodes=1)
+    folder, trainer, _ = run_to_end(config, tmp_path / "whole", dataset, workers)
+    points = iter([2, 1, 4])
+    left = [next(points)]
+
+    def stop():
+        left[0] -= 1
+        if left[0] < 0:
+            left[0] = next(points, 1000)
+            return True
+        return False
+
+    again, resumed, starts = run_to_end(config, tmp_path / "stopped", dataset, workers, stop)
+    assert starts == 4
+    assert_same_run((again, resumed), (folder, trainer))
+    assert [(row["step"], row["phase"]) for row in read_csv(folder.eval_csv)] == [
+        ("20", "offline"),
+        ("50", "online"),
+    ]
+    assert all(float(row["critic_loss"]) > 0 for row in read_csv(folder.train_csv)[:3])
+    plot_curves(folder, config, method, folder.curves)
+    assert folder.curves.stat().st_size > 10_000
+    policy = load_policy(folder.path)
+    chunk = policy.act(np.zeros(policy.observation_dim), seed=0)
+    assert chunk.shape == (config.agent.chunk_length, 5)
+
+
+def test_pure_offline_rl_improves_from_the_first_step(data_file, dataset, workers, tmp_path):
+    config = tiny(
+        data_file, phase="offline-rl", offline_steps=30, online_steps=0, chunk_length=1, best_of=1
+    )
+    folder, trainer, _ = run_to_end(config, tmp_path / "run", dataset, workers)
+    rows = read_csv(folder.train_csv)
+    assert {row["phase"] for row in rows} == {"offline"}
+    assert all(float(row["improvement_loss"]) > 0 for row in rows)
+    assert trainer.agent.anchor is not None
+    stopped = iter([False, True])
+    again, resumed, starts = run_to_end(
+        config, tmp_path / "again", dataset, workers, stop=lambda: next(stopped, False)
+    )
+    assert starts == 2
+    assert_same_run((again, resumed), (folder, trainer))
