@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 ORDER = ("bfn", "qc-bfn", "fql", "qc-fql", "mvp", "mvp-topk", "dfp-bc", "dfp")
 Rows = list[dict[str, str]]

@@ -51,6 +51,10 @@ def make_environment(task: Task, *, render_size: int = 480) -> Environment:
         from driftpolicy.envs.ogbench import OGBenchEnvironment
 
         return OGBenchEnvironment(task, render_size)
+    if task.benchmark == "robomimic":
+        from driftpolicy.envs.robomimic import RobomimicEnvironment
+
+        return RobomimicEnvironment(task, render_size)
     raise UserError(f"no simulator for the benchmark {task.benchmark!r}")
 
 

@@ -18,6 +18,7 @@ _OGBENCH_FAMILIES = (
     "puzzle-4x6",
 )
 _KINDS = ("play", "noisy")
+_ROBOMIMIC = {"lift": "Lift", "can": "PickPlaceCan", "square": "NutAssemblySquare"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Task:
     family: str
     """The scene, for instance ``cube-double``."""
     kind: str
-    """How the data was made: ``play``, ``noisy``, ``play-100m``."""
+    """How the data was made: ``play``, ``noisy``, ``play-100m``; ``ph``, ``mh``, ``mg``."""
     environment: str
     """The simulator's registered id."""
     dataset: str
@@ -56,7 +57,16 @@ def _ogbench_tasks() -> dict[str, Task]:
     return tasks
 
 
-TASKS: dict[str, Task] = _ogbench_tasks()
+def _robomimic_tasks() -> dict[str, Task]:
+    tasks = {}
+    for family, environment in _ROBOMIMIC.items():
+        for kind in ("ph", "mh") if family == "square" else ("ph", "mh", "mg"):
+            name = f"{family}-{kind}-low_dim"
+            tasks[name] = Task(name, "robomimic", family, kind, environment, dataset=name)
+    return tasks
+
+
+TASKS: dict[str, Task] = _robomimic_tasks() | _ogbench_tasks()
 
 
 def find_task(name: str) -> Task:
