@@ -6,8 +6,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two CPU cores: collect, train, fine-tune, evaluate, film.
     "quickstart": {
         "task": "cube-single-play-singletask-task1-v0",
-        "offline_steps": 16_000,
-        "online_steps": 14_000,
+        "offline_steps": 12_000,
+        "online_steps": 16_000,
         "warmup_steps": 500,
         "batch_size": 128,
         "replay_capacity": 20_000,
