@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.base import Agent, AgentConfig, Metrics, polyak, require
+from driftpolicy.agents.base import Agent, AgentConfig, Metrics, optimiser, polyak, require
 from driftpolicy.agents.critic import Critic
 from driftpolicy.batch import Batch
 from driftpolicy.networks import CriticEnsemble
@@ -50,7 +50,7 @@ class ActorCritic(Agent[_Config]):
         chunk_dim = config.chunk_length * action_dim
         actor = cls.new_actor(config, observation_dim, chunk_dim, actor_key)
         critic = Critic.create(config, observation_dim, chunk_dim, critic_key)
-        state = optax.adam(config.learning_rate).init(cast(optax.Params, (actor, critic.online)))
+        state = optimiser(config).init(cast(optax.Params, (actor, critic.online)))
         return cls(config, actor, critic, state)
 
     @classmethod
@@ -106,7 +106,7 @@ class ActorCritic(Agent[_Config]):
 
         trained = (self.actor, self.critic.online)
         gradient, metrics = jax.grad(loss, has_aux=True)(trained)
-        step, state = optax.adam(self.config.learning_rate).update(gradient, self.optimiser_state)
+        step, state = optimiser(self.config).update(gradient, self.optimiser_state)
         actor, online = eqx.apply_updates(trained, step)
         critic = self.critic.step(online)
         return dataclasses.replace(self, actor=actor, critic=critic, optimiser_state=state), metrics

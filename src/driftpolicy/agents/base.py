@@ -8,11 +8,13 @@ from typing import Generic, Literal, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from driftpolicy.batch import Batch
 from driftpolicy.errors import UserError
 
+_LAST_RATE = 0.05  # of the first, at the end of a decay
 Metrics = dict[str, Float[Array, ""]]
 _Tree = TypeVar("_Tree")
 
@@ -27,6 +29,8 @@ class AgentConfig:
     """gamma, per control step, in (0, 1]."""
     learning_rate: float = 3e-4
     """Adam's step size for actor and critic."""
+    decay_steps: int = 0
+    """Updates over which the step size falls to a twentieth, along a cosine; 0 keeps it."""
     actor_hidden: tuple[int, ...] = (512, 512, 512, 512)
     """Widths of the actor's hidden layers (GELU)."""
     critic_hidden: tuple[int, ...] = (512, 512, 512, 512)
@@ -53,12 +57,21 @@ class AgentConfig:
             require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "discount", 0 < self.discount <= 1, "in (0, 1]")
         require(self, "learning_rate", 0 < self.learning_rate < math.inf, "finite and above 0")
+        require(self, "decay_steps", self.decay_steps >= 0, "at least 0")
         require(self, "target_rate", 0 < self.target_rate <= 1, "in (0, 1]")
         for name in ("actor_hidden", "critic_hidden"):
             widths = getattr(self, name)
             require(self, name, len(widths) > 0 and min(widths) > 0, "one or more positive widths")
         choice(self, "critic_aggregation", ("mean", "min"))
         choice(self, "terminal_windows", ("drop", "keep"))
+
+
+def optimiser(config: AgentConfig) -> optax.GradientTransformation:
+    """Adam with the config's step size."""
+    rate: float | optax.Schedule = config.learning_rate
+    if config.decay_steps:
+        rate = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps, _LAST_RATE)
+    return optax.adam(rate)
 
 
 def flag(name: str) -> str:

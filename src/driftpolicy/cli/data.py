@@ -6,19 +6,14 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from driftpolicy.data import ogbench
+from driftpolicy.cli.inspecting import inspect
 from driftpolicy.data.collect import EPISODE_STEPS
-from driftpolicy.data.collect import collect as collect_data
-from driftpolicy.data.download import BASE_URL
 from driftpolicy.data.download import download as download_data
-from driftpolicy.data.summary import Summary, rewards, summarise
-from driftpolicy.envs.tasks import Task, find_task
+from driftpolicy.data.sources import find_task_of, source_of
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_bytes, format_seconds
 
@@ -30,7 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     summary = "collect data on this machine, with the benchmark's own oracles"
     collecting = actions.add_parser("collect", help=summary, description=summary.capitalize())
     collecting.add_argument("name", metavar="DATASET", help="a dataset's name, or a task's")
-    collecting.add_argument("--episodes", type=int, default=100, metavar="N", help="[100]")
+    collecting.add_argument(
+        "--episodes",
+        type=int,
+        metavar="N",
+        help="[100, of Robomimic's tasks 300 successful demonstrations]",
+    )
     collecting.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same seed, same data [0]"
     )
@@ -45,9 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     collecting.add_argument(
         "--episode-steps",
         type=int,
-        default=EPISODE_STEPS,
         metavar="N",
-        help=f"observations per episode; the published number is the default [{EPISODE_STEPS}]",
+        help=f"observations per episode of OGBench's; [{EPISODE_STEPS}, as published]",
     )
     collecting.add_argument("--out", metavar="PATH", help="[data/DATASET-collected.npz]")
     collecting.add_argument("--overwrite", action="store_true", help="replace what is there")
@@ -59,15 +58,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     inspecting.add_argument("--task", help="relabel it for this task and show the rewards")
     inspecting.set_defaults(act=inspect)
 
+    summary = "replay recorded actions and see whether the file fits this simulator"
+    verifying = actions.add_parser("verify", help=summary, description=summary.capitalize())
+    verifying.add_argument("file", metavar="FILE", help="demonstrations in Robomimic's layout")
+    verifying.add_argument("--demos", type=int, default=5, metavar="N", help="how many [5]")
+    verifying.set_defaults(act=verify)
+
     summary = "download a published dataset"
     downloading = actions.add_parser("download", help=summary, description=summary.capitalize())
     downloading.add_argument("name", metavar="DATASET", help="a dataset's name, or a task's")
     downloading.add_argument("--sha256", metavar="HEX", help="refuse another file than this one")
     downloading.add_argument(
-        "--from", dest="base_url", metavar="URL", default=BASE_URL, help=f"[{BASE_URL}]"
+        "--from", dest="base_url", metavar="URL", help="[where the benchmark publishes it]"
     )
-    folder = ogbench.PUBLISHED_FOLDER
-    downloading.add_argument("--to", metavar="FOLDER", default=str(folder), help=f"[{folder}]")
+    downloading.add_argument(
+        "--to", metavar="FOLDER", help="[~/.ogbench/data or ~/.robomimic, where it is looked for]"
+    )
     downloading.add_argument("--overwrite", action="store_true", help="replace what is there")
     downloading.set_defaults(act=download)
 
@@ -79,36 +85,33 @@ def run(options: argparse.Namespace) -> int:
 
 def collect(options: argparse.Namespace) -> int:
     """Collect episodes into one file."""
-    task = ogbench.find_source(options.name)
-    path = Path(options.out).expanduser() if options.out else ogbench.collected_path(task.dataset)
+    task = find_task_of(options.name)
+    source = source_of(task)
+    path = Path(options.out).expanduser() if options.out else source.collected_path(task.dataset)
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} is already there; --overwrite replaces it")
+    given = {} if options.episode_steps is None else {"episode_steps": options.episode_steps}
+    count = options.episodes
+    if count is None:
+        count = 300 if task.benchmark == "robomimic" else 100
     start = time.monotonic()
-    episodes = collect_data(
-        task.family,
-        task.kind,
-        path,
-        episodes=options.episodes,
-        seed=options.seed,
-        processes=options.processes,
-        episode_steps=options.episode_steps,
+    episodes = source.collect(
+        task, path, episodes=count, seed=options.seed, processes=options.processes, **given
     )
     label = f"collecting {task.dataset}"
     try:
         with (
             contextlib.closing(episodes),
-            JobProgress(label, options.episodes, unit="episodes") as progress,
+            JobProgress(label, count, unit="episodes") as progress,
         ):
             progress.update(0)
             for done in episodes:
                 progress.update(done)
     except KeyboardInterrupt:
         return _interrupted("nothing was written")
-    transitions = options.episodes * (options.episode_steps - 1)
     size, seconds = path.stat().st_size, time.monotonic() - start
     print(
-        f"{path}\n{options.episodes:,} episodes, {transitions:,} transitions, "
-        f"{format_bytes(size)}, in {format_seconds(seconds)}\n"
+        f"{path}\n{count:,} episodes, {format_bytes(size)}, in {format_seconds(seconds)}\n"
         "labelled as collected: it is not the published dataset"
     )
     return 0
@@ -121,7 +124,7 @@ def download(options: argparse.Namespace) -> int:
         with JobProgress(f"downloading {options.name}") as progress:
             path = download_data(
                 options.name,
-                folder=Path(options.to),
+                folder=Path(options.to) if options.to else None,
                 base_url=options.base_url,
                 sha256=options.sha256,
                 overwrite=options.overwrite,
@@ -139,80 +142,37 @@ def _interrupted(then: str) -> int:
     return 130
 
 
-def inspect(options: argparse.Namespace) -> int:
-    """Print a table of what is in a file."""
-    task = find_task(options.task) if options.task else None
-    path = Path(options.file).expanduser()
-    summary = summarise(path)
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    sections = [_origin(summary), _contents(summary)]
-    if task:
-        sections.append(_worth(task, path, len(summary.lengths)))
-    for number, section in enumerate(sections):
-        if number:
-            table.add_row()
-        for name, value in section.items():
-            table.add_row(name, value)
-    Console(markup=False, highlight=False).print(table)
-    return 0
+def verify(options: argparse.Namespace) -> int:
+    """Replay demonstrations; 1 where one that succeeded no longer does."""
+    from driftpolicy.data.demos import DemoFile
+    from driftpolicy.data.verify import mismatches, replay
 
-
-def _origin(summary: Summary) -> dict[str, str]:
-    """Who made the file."""
-    told = dict(summary.description)
-    size = f"{told.pop('path')}, {format_bytes(summary.size)}, crc32 {told.pop('crc32')}"
-    origin = told.pop("origin")
-    if not told:
-        return {"file": size, "origin": "published, or unknown: the file does not say who made it"}
-    maker = [f"by {told.pop('collected_by', '?')}", f"on {told.pop('machine', '?')}"]
-    note = told.pop("note", None)
-    versions = told.pop("versions", {})
-    seed = told.pop("seed", "?")
-    return {
-        "file": size,
-        "origin": f"{origin} {' '.join(maker)}" + (f"; {note}" if note else ""),
-        "versions": _words(versions) if isinstance(versions, dict) else str(versions),
-        "settings": _words(told),
-        "seed": str(seed),
-    }
-
-
-def _words(pairs: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in pairs.items() if value is not None
+    console = Console(highlight=False)
+    if options.demos < 1:
+        raise UserError(f"--demos must be at least 1, not {options.demos}")
+    table = Table("demonstration", "steps", "success", "replayed", box=None, padding=(0, 2, 0, 0))
+    for steps in ("1 step", "10", "100", "the end"):
+        table.add_column(f"apart after {steps}", justify="right")
+    table.add_column("observations apart", justify="right")
+    with DemoFile(Path(options.file).expanduser()) as file:
+        for sentence in mismatches(file):
+            console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
+        found = list(replay(file, file.names[: options.demos]))
+    for each in found:
+        table.add_row(
+            each.name,
+            str(each.steps),
+            "yes" if each.recorded_success else "no",
+            "yes" if each.replayed_success else "no",
+            *(f"{apart:.2g}" for apart in each.divergence),
+            "none stored" if each.observation != each.observation else f"{each.observation:.2g}",
+        )
+    console.print(table)
+    recorded = sum(each.recorded_success for each in found)
+    kept = sum(each.recorded_success and each.replayed_success for each in found)
+    console.print(
+        f"{kept} of {recorded} successful demonstrations succeed when their actions are replayed; "
+        "positions apart in metres and radians",
+        soft_wrap=True,
     )
-
-
-def _contents(summary: Summary) -> dict[str, str]:
-    """What the arrays hold."""
-    lengths = summary.lengths
-    least, median, greatest = lengths.min(), float(np.median(lengths)), lengths.max()
-    spread = f"{least:,}"
-    if least != greatest:
-        spread += f" to {greatest:,} (median {median:g})"
-    low, high = summary.action_range
-    end = "" if summary.complete else ", the last without its end"
-    bad = ", ".join(f"{count:,} in {name}" for name, count in summary.not_finite.items())
-    return {
-        "rows": f"{summary.rows:,}",
-        "transitions": f"{lengths.sum():,}",
-        "episodes": f"{len(lengths):,}{end}",
-        "episode length": f"{spread} transitions",
-        "arrays": "\n".join(f"{name} {text}" for name, text in summary.arrays.items()),
-        "actions": f"from {low:.3g} to {high:.3g}",
-        "NaN or infinite": bad or "none",
-    }
-
-
-def _worth(task: Task, path: Path, episodes: int) -> dict[str, str]:
-    """What the file holds for a task."""
-    found = rewards(task, path)
-    return {
-        "task": task.name,
-        "rewards": f"from {found.least:g} to {found.greatest:g}",
-        "mean return": f"{found.mean_return:.1f} per episode",
-        "at the goal": f"{found.at_goal:,} transitions, in {found.episodes_with_goal} of "
-        f"{episodes} episodes",
-    }
+    return 0 if kept == recorded else 1

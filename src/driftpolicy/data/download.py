@@ -1,9 +1,9 @@
 """Fetching a published dataset: resumable, and checked before it counts as there.
 
-What arrives is kept in ``<name>.npz.part``, and in ``<name>.npz.part.json`` what the server said of
-the file (entity tag, date, length). A later try continues there with an HTTP range request that
-names the file it began with, so a file that changed meanwhile is fetched anew instead of being
-spliced. Only a complete file whose arrays match their checksums gets the final name.
+What arrives is kept in ``<name>.part``, and in ``<name>.part.json`` what the server said of it
+(entity tag, date, length). A later try continues there with an HTTP range request that names the
+file it began with, so a file that changed meanwhile is fetched anew instead of being spliced. Only
+a complete file that passes its benchmark's check gets the final name.
 """
 
 import contextlib
@@ -23,12 +23,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from driftpolicy.data.files import move, verify_npz, write_atomically
-from driftpolicy.data.ogbench import PUBLISHED_FOLDER, find_source
+from driftpolicy.data.files import move, write_atomically
+from driftpolicy.data.sources import find_task_of, source_of
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 
-BASE_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
 ATTEMPTS = 5
 """Failures in a row, without a new byte, after which to give up."""
 _TIMEOUT_S = 30.0
@@ -45,19 +44,19 @@ class _TransientError(Exception):
 def download(
     name: str,
     *,
-    folder: Path = PUBLISHED_FOLDER,
-    base_url: str = BASE_URL,
+    folder: Path | None = None,
+    base_url: str | None = None,
     sha256: str | None = None,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
     pause_s: float = 1.0,
 ) -> Path:
-    """Fetch ``<base_url>/<dataset>.npz`` into ``folder``; where it is.
+    """Fetch a dataset's file from where it is published to where it is looked for; its path.
 
     Args:
         name: a dataset's name, or a task's.
-        folder: where published datasets live.
-        base_url: the folder at the server.
+        folder: where published datasets live; None for where the benchmark itself keeps them.
+        base_url: the folder at the server; None for the benchmark's own.
         sha256: 64 hexadecimal digits that the whole file must have.
         overwrite: fetch it even if it is there.
         progress: called with the bytes that are here and the bytes in all, if known.
@@ -68,25 +67,25 @@ def download(
             or has no such file, the disk is full (what has come is kept), or what came is not what
             was promised.
     """
-    dataset = find_source(name).dataset
-    if dataset.endswith("-100m-v0"):
-        raise UserError(f"{dataset} is published in 100 shards, which cannot be downloaded yet")
+    task = find_task_of(name)
+    dataset, published = task.dataset, source_of(task).published(task)
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UserError(f"--sha256 takes 64 hexadecimal digits, not {sha256!r}")
+    base_url = base_url or published.server
     if not base_url.startswith(("http://", "https://")):
         raise UserError(f"--from takes an http or https address, not {base_url!r}")
-    target = folder.expanduser() / f"{dataset}.npz"
+    target = (folder or published.folder).expanduser() / published.name
     if target.exists() and not overwrite:
         raise UserError(f"{target} is already there; --overwrite fetches it again")
-    url = f"{base_url.rstrip('/')}/{target.name}"
+    url = f"{base_url.rstrip('/')}/{published.name}"
     with _locked_part(target) as part:
         transfer = _Transfer(url, dataset, part, progress)
         transfer.fetch(pause_s)
-        problem = _damage(part)
+        problem = _damage(part, published.check)
         if problem and transfer.resumed:  # two files that the server did not tell apart
             transfer.forget()
             transfer.fetch(pause_s)
-            problem = _damage(part)
+            problem = _damage(part, published.check)
         problem = problem or _wrong_checksum(part, sha256)
         if problem:
             transfer.forget()
@@ -129,14 +128,14 @@ def _size(file: FileIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _damage(part: FileIO) -> str | None:
+def _damage(part: FileIO, check: Callable[[Path], None]) -> str | None:
     """What is wrong with a complete file, if anything."""
     try:
-        verify_npz(Path(part.name))
+        check(Path(part.name))
     except UserError:
         part.seek(0)
         page = part.read(64).lstrip().startswith(b"<")
-        return "is damaged or not an npz file" + (" but a web page" if page else "")
+        return "is damaged or not a data file" + (" but a web page" if page else "")
     return None
 
 

@@ -5,20 +5,22 @@ the scene has buttons), T+1 rows per trajectory with ``terminals`` 1 at its last
 masks come from relabelling with the task's goal.
 """
 
-import difflib
 import json
 import zlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftpolicy.data.files import checksums, read_npz
+from driftpolicy.data.files import checksums, read_npz, verify_npz
+from driftpolicy.data.sources import Published
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.ogbench import make_simulator, reset_simulator
-from driftpolicy.envs.tasks import TASKS, Task
+from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
+BASE_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
 PUBLISHED_FOLDER = Path("~/.ogbench/data")
 COLLECTED_FOLDER = Path("data")
 REQUIRED = ("observations", "actions", "terminals", "qpos", "qvel")
@@ -29,19 +31,17 @@ def collected_path(dataset: str, folder: Path = COLLECTED_FOLDER) -> Path:
     return folder / f"{dataset}-collected.npz"
 
 
-def find_source(name: str) -> Task:
-    """A task whose prior data is the dataset of this name, or that has this name itself.
+def published(task: Task) -> Published:
+    """Where a task's data are published.
 
     Raises:
-        UserError: with the nearest names.
+        UserError: for the set of 100 shards.
     """
-    if name in TASKS:
-        return TASKS[name]
-    sources = {task.dataset: task for task in reversed(TASKS.values())}
-    if name in sources:
-        return sources[name]
-    near = difflib.get_close_matches(name, sources, n=3, cutoff=0.3)
-    raise UserError(f"unknown dataset {name!r}; nearest: {', '.join(near or sorted(sources)[:3])}")
+    if task.dataset.endswith("-100m-v0"):
+        raise UserError(
+            f"{task.dataset} is published in 100 shards, which cannot be downloaded yet"
+        )
+    return Published(BASE_URL, f"{task.dataset}.npz", PUBLISHED_FOLDER, verify_npz)
 
 
 def find_dataset(task: Task, data: str | None = None) -> Path | None:
@@ -60,14 +60,6 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
         if path.is_file():
             return path
     return None
-
-
-def missing_dataset(task: Task) -> UserError:
-    """The error that names the three ways to get a task's data."""
-    return UserError(
-        f"no data for {task.name}: download it (dfp data download {task.dataset}), "
-        f"collect it here (dfp data collect {task.dataset}), or name a file (--data PATH)"
-    )
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -92,13 +84,26 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def load_dataset(task: Task, path: Path) -> Dataset:
+def collect(
+    task: Task, path: Path, *, episodes: int, seed: int, processes: int, **options: int
+) -> Generator[int, None, None]:
+    """As :func:`driftpolicy.data.collect.collect`, in the task's scene."""
+    from driftpolicy.data import collect as collecting
+
+    return collecting.collect(
+        task.family, task.kind, path, episodes=episodes, seed=seed, processes=processes, **options
+    )
+
+
+def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
     """Read a file and relabel it with the task's goal.
 
     Raises:
-        UserError: if the file is missing, truncated or foreign, made in another scene, of other
-            dimensions, or holds NaN.
+        UserError: if a mask is asked for (these files have none), or the file is missing,
+            truncated or foreign, made in another scene, of other dimensions, or holds NaN.
     """
+    if mask is not None:
+        raise UserError(f"OGBench's files have no masks: leave --data-mask {mask} out")
     arrays = read_npz(path)
     absent = [name for name in REQUIRED if name not in arrays]
     if absent:

@@ -1,8 +1,8 @@
 """Scripted operators for Robomimic's tasks: people of six skills, as programs.
 
-An operator sees the simulator's true state and steers the hand by OSC_POSE's normalised deltas. What
-differs between operators is how well they do it (:class:`Skill`); what differs between their
-demonstrations is from where they come and which grasp they take, drawn anew each time.
+An operator sees the simulator's true state and steers the hand by OSC_POSE's normalised deltas.
+Operators differ in how well they do it (:class:`Skill`); their demonstrations differ in where they
+come from and which grasp they take, drawn anew each time.
 """
 
 import dataclasses
@@ -96,7 +96,7 @@ class Operator:
         axes = self._body(simulator.cube_body_id)[1]
         finger = _heading(axes[:, 0]) + self._rng.choice([0.0, np.pi / 2])
         yield from self._grasp(cube, lambda: finger, depth=0.0)
-        above = self._hand + [0.0, 0.0, 0.15]
+        above = self._hand + _up(0.15)
         yield from self._go(lambda: above, lambda: finger, _CLOSE, steps=60)
 
     def _can(self) -> Iterator[np.ndarray]:
@@ -108,7 +108,7 @@ class Operator:
         bin_ = np.array(simulator.target_bin_placements[simulator.object_id])
         spread = self._rng.uniform(-0.03, 0.03, 2)
         over = np.array([*(bin_[:2] + spread), bin_[2] + 0.3])
-        up = self._hand + [0.0, 0.0, 0.22]
+        up = self._hand + _up(0.22)
         yield from self._go(lambda: up, lambda: finger, _CLOSE, near=0.06)
         yield from self._way(over, lambda: finger, _CLOSE)
         low = over - [0.0, 0.0, 0.16]
@@ -125,7 +125,7 @@ class Operator:
         across = lambda: _heading(self._body(number)[1][:, 1])  # noqa: E731
         yield from self._grasp(place, across, depth=0.0)
         peg = np.array(simulator.sim.data.body_xpos[simulator.peg1_body_id])
-        up = self._hand + [0.0, 0.0, 0.2]
+        up = self._hand + _up(0.2)
         yield from self._go(lambda: up, None, _CLOSE, near=0.03)
         # The nut is square: any quarter turn fits that the wrist and the arm's reach allow.
         heading = _heading(self._body(number)[1][:, 0])
@@ -163,7 +163,7 @@ class Operator:
     ) -> Iterator[np.ndarray]:
         """Over the object, down, close; first beside it where the operator misses."""
         skill, rng = self._skill, self._rng
-        high = place() + [0.0, 0.0, 0.1]
+        high = place() + _up(0.1)
         yield from self._way(high, finger, _OPEN)
         if rng.uniform() < skill.miss:
             angle = rng.uniform(-np.pi, np.pi)
@@ -174,15 +174,15 @@ class Operator:
             yield from self._hold(_CLOSE, 6)
             yield from self._hold(_OPEN, 4)
             yield from self._go(lambda: high, finger, _OPEN, near=0.03)
-        over = lambda: place() + [0.0, 0.0, 0.06]  # noqa: E731
-        down = lambda: place() + [0.0, 0.0, depth]  # noqa: E731
+        over = lambda: place() + _up(0.06)  # noqa: E731
+        down = lambda: place() + _up(depth)  # noqa: E731
         yield from self._go(over, finger, _OPEN, near=0.012, turned=0.08)
         yield from self._go(down, finger, _OPEN, near=0.012, turned=0.1, steps=60)
         yield from self._hold(_CLOSE, 8)
 
     def _release(self, finger: Callable[[], float] | None) -> Iterator[np.ndarray]:
         yield from self._hold(_OPEN, 6)
-        away = self._hand + [0.0, 0.0, 0.12]
+        away = self._hand + _up(0.12)
         yield from self._go(lambda: away, finger, _OPEN, steps=40)
         yield from self._hold(_OPEN, 10)
 
@@ -197,7 +197,7 @@ class Operator:
         side = np.array([-along[1], along[0], 0.0]) / length
         bend = rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1.0) * skill.detour
         rise = rng.uniform(0.0, 0.5) * skill.detour
-        middle = start + rng.uniform(0.4, 0.6) * along + bend * side + [0.0, 0.0, rise]
+        middle = start + rng.uniform(0.4, 0.6) * along + bend * side + _up(rise)
         yield from self._go(lambda: middle, finger, grip, near=0.04)
         if skill.overshoot:
             past = goal + along / length * rng.uniform(0.5, 1.0) * skill.overshoot
@@ -256,6 +256,10 @@ class Operator:
         scale = self._skill.noise * size * np.array([1, 1, 1, 0.3, 0.3, 0.3])
         arm = np.concatenate([move, turn]) + scale * self._noise
         return np.clip(np.append(arm, grip), -1.0, 1.0)
+
+
+def _up(height: float) -> Vector:
+    return np.array([0.0, 0.0, height])
 
 
 def _heading(axis: Vector) -> float:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from driftpolicy.data.files import read_npz
-from driftpolicy.data.ogbench import REQUIRED, describe, load_dataset
+from driftpolicy.data.ogbench import REQUIRED, describe
+from driftpolicy.data.sources import source_of
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
@@ -49,6 +50,32 @@ class Rewards:
     """Transitions with mask 0."""
     episodes_with_goal: int
     """Episodes with such a transition."""
+    episodes: int
+    """All episodes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstrations:
+    """A file in Robomimic's layout."""
+
+    description: dict[str, Any]
+    """Who made it (:func:`driftpolicy.data.robomimic.describe`)."""
+    environment: str
+    """robosuite's name of it."""
+    version: str
+    """Of robosuite, at recording."""
+    robot: str
+    """Such as Panda."""
+    controller: str
+    """Such as OSC_POSE."""
+    lengths: Int64[np.ndarray, " demos"]
+    """Steps of each demonstration, in numeric order."""
+    returns: Float64[np.ndarray, " demos"] | None
+    """Sum of the recorded rewards; None where the file has none."""
+    observations: str
+    """What is seen, or how it is to be had."""
+    masks: dict[str, int]
+    """Demonstrations of each named selection: operators, levels, train and valid."""
 
 
 def summarise(path: Path) -> Summary:
@@ -98,7 +125,7 @@ def rewards(task: Task, path: Path) -> Rewards:
     Raises:
         UserError: if the task cannot be trained on the file.
     """
-    dataset = load_dataset(task, path)
+    dataset = source_of(task).load_dataset(task, path)
     moves = ~dataset.last
     episode = np.cumsum(dataset.last) - dataset.last
     returns = np.bincount(episode[moves], dataset.rewards[moves], minlength=dataset.episodes)
@@ -109,4 +136,37 @@ def rewards(task: Task, path: Path) -> Rewards:
         mean_return=float(returns.mean()),
         at_goal=int(at_goal.sum()),
         episodes_with_goal=len(np.unique(episode[at_goal])),
+        episodes=dataset.episodes,
     )
+
+
+def summarise_demonstrations(path: Path) -> Demonstrations:
+    """Read a whole file of demonstrations.
+
+    Raises:
+        UserError: if it is missing, damaged, or none in Robomimic's layout.
+    """
+    from driftpolicy.data import robomimic
+    from driftpolicy.data.demos import DemoFile
+    from driftpolicy.envs.robomimic import OBSERVATION_KEYS
+
+    with DemoFile(path) as file:
+        demos = [file.demo(name) for name in file.names]
+        controller = file.arguments.get("controller_configs") or {}
+        arm = controller.get("body_parts", {}).get("right", controller)
+        robots = file.arguments.get("robots", "?")
+        seen = demos[0].observations
+        returns = [float(demo.rewards.sum()) for demo in demos if demo.rewards is not None]
+        return Demonstrations(
+            description=robomimic.describe(path),
+            environment=file.environment,
+            version=file.version,
+            robot=robots if isinstance(robots, str) else ", ".join(robots),
+            controller=str(arm.get("type", "?")),
+            lengths=np.array([len(demo.actions) for demo in demos]),
+            returns=np.array(returns) if len(returns) == len(demos) else None,
+            observations="none: states only, seen by replaying them"
+            if seen is None
+            else f"{', '.join(OBSERVATION_KEYS)} ({seen.shape[1]} numbers)",
+            masks={name: len(members) for name, members in file.masks().items()},
+        )

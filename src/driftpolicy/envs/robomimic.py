@@ -1,5 +1,6 @@
 """Robomimic's tasks: robosuite's Lift, PickPlaceCan and NutAssemblySquare, made deterministic."""
 
+import atexit
 import contextlib
 import copy
 import io
@@ -100,12 +101,22 @@ def observe(values: dict[str, np.ndarray]) -> Float32[np.ndarray, " observation"
     return np.concatenate([values[key] for key in keys]).astype(np.float32)
 
 
+def look(simulator: Any) -> dict[str, np.ndarray]:
+    """robosuite's observations of the present state.
+
+    Its relative places come from what it saw the time before, which after a reset is nothing (they
+    are zero then) and after a jump another state: hence twice.
+    """
+    simulator._get_observations(force_update=True)
+    return simulator._get_observations(force_update=True)
+
+
 def place(simulator: Any, state: Float64[np.ndarray, " state"]) -> Float32[np.ndarray, " obs"]:
     """Put a simulator into a recorded state (time, positions, velocities); what is seen there."""
     simulator.sim.set_state_from_flattened(state)
     simulator.sim.forward()
     simulator.update_state()
-    return observe(simulator._get_observations(force_update=True))
+    return observe(look(simulator))
 
 
 class RobomimicEnvironment:
@@ -129,7 +140,8 @@ class RobomimicEnvironment:
         """
         self._steps = 0
         self.simulator.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
-        return observe(self.simulator.reset())
+        self.simulator.reset()
+        return observe(look(self.simulator))
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
         """One control step at 20 Hz."""
@@ -148,20 +160,16 @@ class RobomimicEnvironment:
         """The scene from the camera that Robomimic shows, without what marks sites."""
         import mujoco
 
+        lib: Any = mujoco  # its stubs lack half of it
         model, data = self.simulator.sim.model._model, self.simulator.sim.data._data
         if self._renderer is None:
             model.vis.global_.offwidth = max(model.vis.global_.offwidth, self._size)
             model.vis.global_.offheight = max(model.vis.global_.offheight, self._size)
             model.vis.quality.shadowsize = 0  # a frame takes a third of the time in software
             self._renderer = mujoco.Renderer(model, self._size, self._size)
-        options = mujoco.MjvOption()
+            atexit.register(self._renderer.close)  # while its library still stands
+        options = lib.MjvOption()
         options.geomgroup[0] = 0  # collision shapes
         options.sitegroup[:] = 0
         self._renderer.update_scene(data, _CAMERA, options)
         return self._renderer.render()
-
-    def close(self) -> None:
-        """Free the renderer while its library still stands."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None

@@ -47,6 +47,8 @@ class TrainConfig:
     """Steps between checkpoints: at most this much work is repeated after a crash."""
     data: str | None = None
     """File of prior data; default: the published file if it is there, else a collected one."""
+    data_mask: str | None = None
+    """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
     collect_episodes: int = 0
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2

@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
-from driftpolicy.data import ogbench
-from driftpolicy.data.collect import collect
+from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds
@@ -69,17 +68,16 @@ def find_data(config: TrainConfig, console: Console) -> Path:
         UserError: naming the three ways to get the data.
     """
     task = find_task(config.task)
-    path = ogbench.find_dataset(task, config.data)
+    source = source_of(task)
+    path = source.find_dataset(task, config.data)
     if path is not None:
         return path
     if not config.collect_episodes:
-        raise ogbench.missing_dataset(task)
-    path = ogbench.collected_path(task.dataset)
+        raise missing_dataset(task)
+    path = source.collected_path(task.dataset)
     episodes = config.collect_episodes
     console.print(f"No data for {task.dataset}: collecting {episodes} episodes into {path}")
-    counts = collect(
-        task.family, task.kind, path, episodes=episodes, seed=0, processes=config.processes
-    )
+    counts = source.collect(task, path, episodes=episodes, seed=0, processes=config.processes)
     with JobProgress("collecting", episodes, unit="episodes") as progress:
         for count in counts:
             progress.update(count)
@@ -103,8 +101,8 @@ def launch(folder: RunFolder, console: Console, *, max_minutes: float | None = N
             return 0
         path = find_data(config, console)
         task = find_task(config.task)
-        data = ogbench.describe(path)
-        dataset = ogbench.load_dataset(task, path)
+        data = source_of(task).describe(path)
+        dataset = source_of(task).load_dataset(task, path, config.data_mask)
         console.print(
             f"Data: {path} ({data['origin']}; {dataset.episodes:,} episodes, "
             f"{len(dataset):,} transitions)",

@@ -7,7 +7,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quickstart": {
         "task": "cube-single-play-singletask-task1-v0",
         "offline_steps": 12_000,
-        "online_steps": 16_000,
+        "online_steps": 20_000,
         "warmup_steps": 500,
         "batch_size": 128,
         "replay_capacity": 20_000,
@@ -18,6 +18,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "actor_hidden": (256, 256),
         "critic_hidden": (256, 256),
         "learning_rate": 6e-4,
+        "decay_steps": 32_000,
         "generated": 8,
         "candidates": 8,
         "positives": 2,
