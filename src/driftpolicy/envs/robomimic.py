@@ -102,7 +102,7 @@ def observe(values: dict[str, np.ndarray]) -> Float32[np.ndarray, " observation"
 
 
 def look(simulator: Any) -> dict[str, np.ndarray]:
-    """robosuite's observations of the present state.
+    """Robosuite's observations of the present state.
 
     Its relative places come from what it saw the time before, which after a reset is nothing (they
     are zero then) and after a jump another state: hence twice.
