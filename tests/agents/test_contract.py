@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from driftpolicy.agents import METHODS
+from driftpolicy.agents import METHODS, AgentConfig
+from driftpolicy.agents.base import optimiser
 from driftpolicy.training.checkpoints import restore_tree, tree_arrays
 from tests.agents.common import (
     KEY,
@@ -272,3 +273,17 @@ def test_learns_the_bandit(name):
     assert np.all((worth >= least) & (worth <= most)), worth
     if name not in ("fql", "qc-fql", "bc", "iql"):  # whose policies are pulled, or have one mode
         assert np.all((first > 0.5) & (first < 0.85)), first  # 0.7 in the data
+
+
+def test_the_step_size_falls_to_a_twentieth_along_a_cosine():
+    """Under a constant gradient Adam's steps are the step size."""
+    for decay, expected in (
+        (0, np.full(13, 1e-2)),
+        (10, 1e-2 * (0.05 + 0.95 * (1 + np.cos(np.pi * np.arange(13).clip(max=10) / 10)) / 2)),
+    ):
+        adam = optimiser(AgentConfig(learning_rate=1e-2, decay_steps=decay))
+        state, steps = adam.init(jnp.zeros(1)), []
+        for _ in range(13):
+            step, state = adam.update(jnp.ones(1), state)
+            steps.append(-float(step[0]))
+        np.testing.assert_allclose(steps, expected, rtol=1e-4)

@@ -269,6 +269,7 @@ class _Unchecked(DFPConfig):
         ("--critic-hidden", ()),
         ("--critics", 0),
         ("--critic-aggregation", "median"),
+        ("--decay-steps", -1),
         ("--target-rate", 0.0),
         ("--target-rate", 1.5),
         ("--terminal-windows", "lose"),

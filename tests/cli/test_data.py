@@ -13,6 +13,7 @@ import pytest
 
 from driftpolicy.cli import data as command
 from driftpolicy.cli import main
+from driftpolicy.data import collect as collecting
 from driftpolicy.data.files import read_npz, write_npz
 
 DATASET = "cube-single-play-v0"
@@ -59,7 +60,7 @@ def test_collect(collected, file):
     assert status == 0
     lines = out.splitlines()
     assert lines[0] == f"data/{DATASET}-collected.npz"
-    assert lines[1].startswith("2 episodes, 22 transitions, ")
+    assert lines[1].startswith("2 episodes, ")
     assert lines[2] == "labelled as collected: it is not the published dataset"
     assert err.splitlines()[-1].startswith(f"collecting {DATASET}: 2/2 episodes")
     assert os.listdir(file.parent) == [file.name]
@@ -76,7 +77,7 @@ def test_collect_passes_on_what_it_is_told(monkeypatch, tmp_path, capsys):
         path.write_bytes(b"new")
         yield options["episodes"]
 
-    monkeypatch.setattr(command, "collect_data", collect)
+    monkeypatch.setattr(collecting, "collect", collect)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.npz").write_bytes(b"old")
     names = ("collect", "scene-noisy-v0", "--out", "~/mine.npz")
@@ -84,7 +85,7 @@ def test_collect_passes_on_what_it_is_told(monkeypatch, tmp_path, capsys):
     assert (tmp_path / "mine.npz").read_bytes() == b"old"
     assert not calls
     assert main(["data", *names, "--overwrite", "--processes", "3"]) == 0
-    told = {"episodes": 100, "seed": 0, "processes": 3, "episode_steps": 1001}
+    told = {"episodes": 100, "seed": 0, "processes": 3}
     assert calls == [("scene", "noisy", tmp_path / "mine.npz", told)]
 
 
@@ -97,7 +98,7 @@ def test_collect_uses_every_processor(monkeypatch, tmp_path):
         path.write_bytes(b"")
         yield 1
 
-    monkeypatch.setattr(command, "collect_data", collect)
+    monkeypatch.setattr(collecting, "collect", collect)
     assert main(["data", "collect", DATASET, "--out", str(tmp_path / "a.npz")]) == 0
     assert counts == [7]
 
@@ -112,7 +113,7 @@ def test_an_interrupt_ends_in_one_line(monkeypatch, tmp_path, capsys):
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(command, "collect_data", collect)
+    monkeypatch.setattr(collecting, "collect", collect)
     assert main(["data", "collect", DATASET, "--out", str(tmp_path / "a.npz")]) == 130
     assert capsys.readouterr().err == "dfp: interrupted; nothing was written\n"
     assert closed

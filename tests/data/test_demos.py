@@ -9,6 +9,7 @@ h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic
 
 from driftpolicy.data import robomimic  # noqa: E402
 from driftpolicy.data.demos import DemoFile  # noqa: E402
+from driftpolicy.data.download import download  # noqa: E402
 from driftpolicy.data.sources import find_task_of, source_of  # noqa: E402
 from driftpolicy.envs.tasks import find_task  # noqa: E402
 from driftpolicy.errors import UserError  # noqa: E402
@@ -171,3 +172,20 @@ def test_a_file_says_who_made_it(tmp_path):
     assert told["origin"] == "published"
     other = robomimic.describe(write(tmp_path / "b.hdf5", succeed=()))
     assert told["crc32"] != other["crc32"]
+
+
+def test_a_published_file_is_fetched_and_read_before_it_counts(server, tmp_path):
+    body = write(tmp_path / "served.hdf5").read_bytes()
+    server.body, server.drops = body, [2000, 5000]
+    home = tmp_path / "home"
+    path = download("lift-mh-low_dim", folder=home, base_url=server.url, pause_s=0.001)
+    assert path == home / "lift/mh/low_dim_v15.hdf5"
+    assert path.read_bytes() == body
+    assert len(server.requests) == 3  # continued where it broke, twice
+    assert server.requests[0]["path"] == "/data/lift/mh/low_dim_v15.hdf5"
+    server.body = body[: len(body) // 2]
+    with pytest.raises(UserError, match="is damaged or not a data file"):
+        download("can-ph-low_dim", folder=home, base_url=server.url, pause_s=0.001)
+    assert not (home / "can/ph/low_dim_v15.hdf5").exists()
+    with pytest.raises(UserError, match=r"dfp data collect lift-mg-low_dim\)"):
+        download("lift-mg-low_dim", folder=home, base_url="http://127.0.0.1:1", pause_s=0.001)

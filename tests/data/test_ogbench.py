@@ -14,10 +14,9 @@ from driftpolicy.data.ogbench import (
     collected_path,
     describe,
     find_dataset,
-    find_source,
     load_dataset,
-    missing_dataset,
 )
+from driftpolicy.data.sources import find_task_of, missing_dataset
 from driftpolicy.data.summary import summarise
 from driftpolicy.envs.ogbench import make_simulator, reset_simulator
 from driftpolicy.envs.tasks import find_task
@@ -86,12 +85,12 @@ def test_missing_data_name_the_three_ways():
 
 
 def test_sources_have_the_names_of_datasets_and_of_tasks():
-    assert find_source("scene-noisy-v0").family == "scene"
-    assert find_source("scene-noisy-v0").kind == "noisy"
-    assert find_source(CUBE.name) == CUBE
-    assert find_source("cube-quadruple-play-100m-v0").kind == "play-100m"
-    assert "cube-double-play-v0" in refused("unknown dataset", find_source, "cube-duoble-play-v0")
-    refused("unknown dataset ''", find_source, "")
+    assert find_task_of("scene-noisy-v0").family == "scene"
+    assert find_task_of("scene-noisy-v0").kind == "noisy"
+    assert find_task_of(CUBE.name) == CUBE
+    assert find_task_of("cube-quadruple-play-100m-v0").kind == "play-100m"
+    assert "cube-double-play-v0" in refused("unknown dataset", find_task_of, "cube-duoble-play-v0")
+    refused("unknown dataset ''", find_task_of, "")
 
 
 # Rewards

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomimic")
+robosuite = pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomimic")
 
 from driftpolicy.data.operators import OPERATORS, Operator
 from driftpolicy.envs.base import Session, make_environment
@@ -49,6 +49,29 @@ def test_the_same_seed_is_the_same_episode_and_another_is_not(environments, name
     fresh = make_environment(find_task(f"{name}-mh-low_dim"))
     np.testing.assert_array_equal(rollout(fresh, 1, actions(0)), first)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", list(DIMENSIONS))
+def test_what_is_left_out_of_a_step_changes_no_state(environments, name):
+    """Against plain robosuite, its doubled forward passes and all of its sensors on."""
+    environment = environments[name]
+    plain = robosuite.make(
+        **default_arguments(find_task(f"{name}-mh-low_dim").environment) | {"lite_physics": False},
+        has_renderer=False,
+        has_offscreen_renderer=False,
+        use_camera_obs=False,
+        ignore_done=True,
+        hard_reset=False,
+        seed=0,
+    )
+    plain.rng.bit_generator.state = np.random.default_rng(4).bit_generator.state
+    plain.reset()
+    environment.reset(4)
+    for action in actions(4, steps=200).astype(np.float64):
+        plain.step(action)
+        environment.step(action)
+        ours, theirs = (each.sim.get_state().flatten() for each in (environment.simulator, plain))
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", list(DIMENSIONS))

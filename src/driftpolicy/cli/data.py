@@ -151,9 +151,8 @@ def verify(options: argparse.Namespace) -> int:
     if options.demos < 1:
         raise UserError(f"--demos must be at least 1, not {options.demos}")
     table = Table("demonstration", "steps", "success", "replayed", box=None, padding=(0, 2, 0, 0))
-    for steps in ("1 step", "10", "100", "the end"):
-        table.add_column(f"apart after {steps}", justify="right")
-    table.add_column("observations apart", justify="right")
+    for steps in ("1 step", "10", "100", "end", "seen"):
+        table.add_column(steps, justify="right")
     with DemoFile(Path(options.file).expanduser()) as file:
         for sentence in mismatches(file):
             console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
@@ -165,14 +164,15 @@ def verify(options: argparse.Namespace) -> int:
             "yes" if each.recorded_success else "no",
             "yes" if each.replayed_success else "no",
             *(f"{apart:.2g}" for apart in each.divergence),
-            "none stored" if each.observation != each.observation else f"{each.observation:.2g}",
+            "none" if each.observation != each.observation else f"{each.observation:.2g}",
         )
     console.print(table)
     recorded = sum(each.recorded_success for each in found)
     kept = sum(each.recorded_success and each.replayed_success for each in found)
     console.print(
-        f"{kept} of {recorded} successful demonstrations succeed when their actions are replayed; "
-        "positions apart in metres and radians",
+        f"{kept} of {recorded} successful demonstrations succeed when their actions are replayed. "
+        "How far positions are apart (m, rad) after 1, 10, 100 steps and at the end; seen: the "
+        "recorded observations against what their states show here.",
         soft_wrap=True,
     )
     return 0 if kept == recorded else 1

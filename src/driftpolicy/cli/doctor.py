@@ -13,7 +13,7 @@ from driftpolicy import __version__
 from driftpolicy.errors import UserError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "ogbench", "imageio-ffmpeg")
-_EXTRAS = {"tensorboardX": "tensorboard", "wandb": "wandb"}
+_EXTRAS = {"robosuite": "robomimic", "tensorboardX": "tensorboard", "wandb": "wandb"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -52,7 +52,7 @@ class DemoFile:
         h5py = _h5py()
         self.path = path
         try:
-            self._file = h5py.File(path, "r")
+            self._file = h5py.File(path, "r", locking=False)
         except OSError as error:
             reason = "no such file" if not path.exists() else f"not a readable HDF5 file ({error})"
             raise UserError(f"{path}: {reason}") from None
@@ -199,9 +199,13 @@ class Replayer:
         return bool(self.simulator._check_success())
 
     def start(self, state: Float64[np.ndarray, " state"]) -> None:
-        """A fresh episode from a recorded state."""
+        """A fresh episode from a recorded state, its controllers where the hand is."""
         self.simulator.reset()
         self.place(state)
+        for robot in self.simulator.robots:
+            robot._load_controller()  # it remembers the posture in which it was made
+            robot.composite_controller.update_state()
+            robot.composite_controller.reset()
 
     def complete(self, demo: Demo) -> Demo:
         """A demonstration with the observations and rewards of its states.

@@ -16,7 +16,7 @@ from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
-BASE_URL = "https://huggingface.co/datasets/robomimic/robomimic_datasets/resolve/main/v1.5"
+BASE_URL = "https://huggingface.co/datasets/amandlek/robomimic/resolve/main/v1.5"
 PUBLISHED_FOLDER = Path("~/.robomimic")
 COLLECTED_FOLDER = Path("data")
 VERSIONS = ("_v15", "_v141", "")

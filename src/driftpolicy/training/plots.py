@@ -23,7 +23,7 @@ def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -
     evaluations = read_csv(folder.eval_csv)
     offline_steps = config.offline_steps
     training = read_csv(folder.train_csv)
-    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.6), layout="constrained")
     success, fitting = axes
     steps = [int(row["step"]) for row in evaluations]
     values = [100 * float(row["success"]) for row in evaluations]
@@ -54,9 +54,10 @@ def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -
         )
     fitting.set(xlabel="step", ylabel="root mean square of the drift" if norms else "loss")
     if names:
-        if all(float(row[name]) > 0 for name in names for row in training if row[name]):
-            fitting.set_yscale("log")
-        fitting.legend(frameon=False, fontsize="small")
+        if all(float(row[name]) >= 0 for name in names for row in training if row[name]):
+            fitting.set_ylim(bottom=0)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+        fitting.legend(frameon=False, fontsize="small", ncols=2, **below)
     for axis in axes:
         if offline_steps:
             axis.axvspan(0, offline_steps, color="0.93", zorder=0)
