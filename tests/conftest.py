@@ -11,8 +11,8 @@ _cache = tempfile.mkdtemp(prefix="driftpolicy-compiled-")
 atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache)
 
-import jax  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+import jax
+from jaxtyping import install_import_hook
 
 install_import_hook("driftpolicy", "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "warn")

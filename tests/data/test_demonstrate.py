@@ -10,14 +10,14 @@ import pytest
 h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic")
 pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomimic")
 
-from driftpolicy.cli import main  # noqa: E402
-from driftpolicy.data import demonstrate, robomimic  # noqa: E402
-from driftpolicy.data.demos import DemoFile  # noqa: E402
-from driftpolicy.data.operators import OPERATORS  # noqa: E402
-from driftpolicy.data.verify import mismatches, replay  # noqa: E402
-from driftpolicy.envs.robomimic import HORIZONS  # noqa: E402
-from driftpolicy.envs.tasks import find_task  # noqa: E402
-from driftpolicy.errors import UserError  # noqa: E402
+from driftpolicy.cli import main
+from driftpolicy.data import demonstrate, robomimic
+from driftpolicy.data.demos import DemoFile
+from driftpolicy.data.operators import OPERATORS
+from driftpolicy.data.verify import mismatches, replay
+from driftpolicy.envs.robomimic import HORIZONS
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.errors import UserError
 
 HUMAN = Path(__file__).parents[3] / "shared/data/robosuite-1.4.1-lift-panda/demo.hdf5"
 human = pytest.mark.skipif(

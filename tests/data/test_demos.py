@@ -7,12 +7,12 @@ import pytest
 
 h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic")
 
-from driftpolicy.data import robomimic  # noqa: E402
-from driftpolicy.data.demos import DemoFile  # noqa: E402
-from driftpolicy.data.download import download  # noqa: E402
-from driftpolicy.data.sources import find_task_of, source_of  # noqa: E402
-from driftpolicy.envs.tasks import find_task  # noqa: E402
-from driftpolicy.errors import UserError  # noqa: E402
+from driftpolicy.data import robomimic
+from driftpolicy.data.demos import DemoFile
+from driftpolicy.data.download import download
+from driftpolicy.data.sources import find_task_of, source_of
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.errors import UserError
 
 LIFT = find_task("lift-mh-low_dim")
 WIDTHS = {"robot0_eef_pos": 3, "robot0_eef_quat": 4, "robot0_gripper_qpos": 2, "object": 10}

@@ -43,8 +43,8 @@ def require_robosuite() -> Any:
 def default_arguments(environment: str) -> dict[str, Any]:
     """What robosuite is asked for unless a file says otherwise: a Panda under OSC_POSE at 20 Hz.
 
-    ``lite_physics`` leaves out forward passes that are made twice: a quarter less time per step, and
-    the same states to the last bit.
+    ``lite_physics`` leaves out forward passes that are made twice: less time per step, and the same
+    states to the last bit.
     """
     require_robosuite()
     from robosuite.controllers import load_composite_controller_config
