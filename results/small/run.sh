@@ -2,8 +2,8 @@
 # All eight methods x 3 seeds with the small preset, two runs at a time, each on one core; what is
 # done is kept, what was interrupted goes on. Then: uv run python results/report.py results/small
 #
-# QC-BFN chooses among 8 instead of 32: on a CPU its 32 x 10 flow passes per update would take more
-# time than all other methods together.
+# In this preset QC-BFN chooses among 8 instead of 32: on a CPU its 32 x 10 flow passes per update
+# would take more time than all other methods together.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 task=cube-single-play-singletask-task1-v0
@@ -15,9 +15,8 @@ one() {
     if [ -d "$run" ]; then
         taskset -c "$SLOT" uv run --no-sync dfp resume "$run"
     else
-        extra=(); [ "$method" != qc-bfn ] || extra=(--best-of 8)
         taskset -c "$SLOT" uv run --no-sync dfp train "$task" --preset small --method "$method" --seed "$seed" \
-            --data "$data" --processes 1 --no-video --run "$run" "${extra[@]}"
+            --data "$data" --processes 1 --no-video --run "$run"
     fi
     mkdir -p "results/small/$method/seed$seed"
     cp "$run/eval.csv" "results/small/$method/seed$seed/"

@@ -58,6 +58,16 @@ def test_every_method_runs_on_every_preset(method, preset):
     assert TrainConfig.from_json(config.to_json()) == config
 
 
+@pytest.mark.parametrize("preset", ["quickstart", "small"])
+def test_presets_change_no_methods_nature(preset):
+    """What improves, and what decides by one sample, does so on every preset."""
+    for method in METHODS:
+        agent, published = (resolve(TASK, method, p, {}).agent for p in (preset, "paper"))
+        for name in ("improvement_weight", "best_of", "chunk_length"):
+            ours, theirs = (getattr(a, name, None) for a in (agent, published))
+            assert (ours in (None, 0, 1)) == (theirs in (None, 0, 1)), (method, name)
+
+
 def test_benchmarks_differ_where_the_papers_say():
     for method in ("dfp", "dfp-bc"):
         config = DFPConfig(**published(method, "robomimic", "lift", "lift-mh-low_dim", "offline"))

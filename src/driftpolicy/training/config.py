@@ -10,7 +10,7 @@ from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import choice, require
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESETS, published
+from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_METHODS, PRESETS, published
 
 LOGGERS = ("tensorboard", "wandb")
 
@@ -133,7 +133,7 @@ def resolve(
     """
     if preset not in PRESETS:
         raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    chosen = dict(PRESETS[preset])
+    chosen = PRESETS[preset] | PRESET_METHODS.get((preset, method), {})
     task = task or chosen.get("task")
     if task is None:
         raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")

@@ -19,15 +19,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "critic_hidden": (256, 256),
         "learning_rate": 6e-4,
         "decay_steps": 32_000,
-        "generated": 8,
-        "candidates": 8,
-        "positives": 2,
-        "best_of": 4,
-        # So short a training leaves actor and critic rough. A wide kernel beside the narrow one
-        # pulls every sample towards the data; a smaller lambda, the critic's lower member and every
-        # window that holds a success keep what is learned from chasing the critic's errors.
-        "temperatures": (0.05, 0.5),
-        "improvement_weight": 0.2,
+        # So short a training leaves the critic rough: its lower member and every window that holds
+        # a success keep what is learned from chasing its errors.
         "critic_aggregation": "min",
         "terminal_windows": "keep",
     },
@@ -53,6 +46,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
 }
 """By name; later entries of :func:`driftpolicy.training.config.resolve` win over these."""
+
+# A wide kernel beside the narrow one pulls every sample towards the data.
+_BRIEF_DFP = {"generated": 8, "best_of": 4, "temperatures": (0.05, 0.5)}
+PRESET_METHODS: dict[tuple[str, str], dict[str, Any]] = {
+    ("quickstart", "dfp-bc"): _BRIEF_DFP,
+    ("quickstart", "dfp"): _BRIEF_DFP
+    | {"candidates": 8, "positives": 2, "improvement_weight": 0.2},
+    ("quickstart", "mvp"): {"best_of": 4},
+    ("quickstart", "mvp-topk"): {"best_of": 4, "candidates": 8, "positives": 2},
+    # With 32 the flow's passes would take longer than all else together.
+    ("quickstart", "qc-bfn"): {"best_of": 8},
+    ("small", "qc-bfn"): {"best_of": 8},
+}
+"""By (preset, method): what a preset sets in that method only."""
 
 # Where the paper's values differ from a method's defaults: by (method, benchmark or scene or family
 # of scenes); of several that hold, the later line wins.
