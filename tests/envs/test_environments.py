@@ -1,6 +1,7 @@
 """Environments are deterministic, end as they should, and can be stored in mid-episode."""
 
 import functools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -166,9 +167,10 @@ def test_every_task_has_a_registered_simulator():
 
     for name, task in TASKS.items():
         assert task.name == name
-        spec = gymnasium.spec(task.environment)
-        assert spec.max_episode_steps > 0
-    assert len(TASKS) == 9 * 2 * 5 + 5
+        if task.benchmark == "ogbench":
+            assert gymnasium.spec(task.environment).max_episode_steps > 0
+    counts = Counter(task.benchmark for task in TASKS.values())
+    assert counts == {"ogbench": 9 * 2 * 5 + 5, "robomimic": 3 + 3 + 2}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_the_nearest_names_are_offered(mistaken, meant):
 def test_nonsense_gets_three_names_too():
     with pytest.raises(UserError) as error:
         find_task("")
-    assert str(error.value).count("-v0") == 3
+    assert str(error.value).count(", ") == 2
 
 
 def test_episode_seeds_differ_by_every_number():

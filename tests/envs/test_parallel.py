@@ -105,8 +105,9 @@ def test_closing_ends_busy_workers_together():
 
 
 PARENT = """
-import importlib, sys
+import importlib, signal, sys
 from driftpolicy.envs.parallel import Workers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 with Workers(2, importlib.import_module, "time") as workers:
     for worker in range(2):
         workers.call(worker, "perf_counter")

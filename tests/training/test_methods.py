@@ -10,7 +10,7 @@ from driftpolicy.training.plots import plot_curves
 from .conftest import assert_same_run, run_to_end, tiny
 
 
-@pytest.mark.parametrize("method", ["qc-bfn", "qc-fql", "mvp-topk", "iql"])
+@pytest.mark.parametrize("method", ["qc-fql", "mvp-topk"])
 def test_a_method_is_one_word(data_file, dataset, workers, tmp_path, method):
     config = tiny(data_file, method, offline_steps=20, online_steps=30, eval_episodes=1)
     folder, trainer, _ = run_to_end(config, tmp_path / "whole", dataset, workers)
