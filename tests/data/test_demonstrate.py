@@ -81,9 +81,17 @@ def test_the_file_is_in_robomimics_layout(file):
         masks = {name: [item.decode() for item in stored["mask"][name]] for name in stored["mask"]}
     assert masks["better_operator_1"] == ["demo_0", "demo_6"]
     assert masks["worse"] == ["demo_4", "demo_5"]
-    assert {*masks["train"], *masks["valid"]} == {f"demo_{i}" for i in range(7)}
-    assert not set(masks["train"]) & set(masks["valid"])
+    assert set(masks["train"]) == {f"demo_{i}" for i in range(7)}
     assert set(OPERATORS) < set(masks)
+
+
+def test_a_tenth_of_every_operators_demonstrations_is_for_validation():
+    masks = demonstrate._masks(300)
+    assert len(masks["valid"]) == 30
+    assert {*masks["train"], *masks["valid"]} == {f"demo_{i}" for i in range(300)}
+    for operator in OPERATORS:
+        assert len(masks[operator]) == 50
+        assert len(set(masks[operator]) & set(masks["valid"])) == 5
 
 
 def test_it_says_that_its_operators_are_scripts(file):

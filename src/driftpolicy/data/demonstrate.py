@@ -154,7 +154,8 @@ def _masks(count: int) -> dict[str, list[str]]:
     masks: dict[str, list[str]] = {}
     for number in range(count):
         operator = operator_of(number)
-        split = "valid" if (number // len(OPERATORS)) % _VALID_EVERY == 0 else "train"
+        turn = number + number // len(OPERATORS)  # so that each operator's is among them
+        split = "valid" if turn % _VALID_EVERY == _VALID_EVERY - 1 else "train"
         for name in (operator, operator.partition("_")[0], split):
             masks.setdefault(name, []).append(f"demo_{number}")
     return masks
