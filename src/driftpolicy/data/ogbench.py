@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.files import checksums, read_npz, verify_npz
-from driftpolicy.data.sources import Published
+from driftpolicy.data.sources import Published, first_file
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.ogbench import make_simulator, reset_simulator
 from driftpolicy.envs.tasks import Task
@@ -50,16 +50,8 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
     Raises:
         UserError: if ``data`` is given and is not a file.
     """
-    if data is not None:
-        path = Path(data).expanduser()
-        if not path.is_file():
-            raise UserError(f"--data {data}: no such file")
-        return path
     published = PUBLISHED_FOLDER.expanduser() / f"{task.dataset}.npz"
-    for path in (published, collected_path(task.dataset)):
-        if path.is_file():
-            return path
-    return None
+    return first_file(data, (published, collected_path(task.dataset)))
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.demos import Demo, DemoFile, Replayer
-from driftpolicy.data.sources import Published
+from driftpolicy.data.sources import Published, first_file
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
@@ -59,15 +59,9 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
     Raises:
         UserError: if ``data`` is given and is not a file.
     """
-    if data is not None:
-        path = Path(data).expanduser()
-        if not path.is_file():
-            raise UserError(f"--data {data}: no such file")
-        return path
     folder = PUBLISHED_FOLDER.expanduser()
     places = [folder / name for name in _published_names(task)]
-    places.append(collected_path(task.dataset))
-    return next((path for path in places if path.is_file()), None)
+    return first_file(data, [*places, collected_path(task.dataset)])
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -85,6 +85,20 @@ def find_task_of(name: str) -> Task:
         return named[name]
     near = difflib.get_close_matches(name, named, n=3, cutoff=0.3)
     raise UserError(f"unknown dataset {name!r}; nearest: {', '.join(near or sorted(named)[:3])}")
+
+
+def first_file(data: str | None, places: Iterable[Path]) -> Path | None:
+    """The file that ``data`` names, or without it the first of ``places`` that is there, or None.
+
+    Raises:
+        UserError: if ``data`` is given and is not a file.
+    """
+    if data is None:
+        return next((path for path in places if path.is_file()), None)
+    path = Path(data).expanduser()
+    if not path.is_file():
+        raise UserError(f"--data {data}: no such file")
+    return path
 
 
 def missing_dataset(task: Task) -> UserError:
