@@ -50,8 +50,8 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
     Raises:
         UserError: if ``data`` is given and is not a file.
     """
-    published = PUBLISHED_FOLDER.expanduser() / f"{task.dataset}.npz"
-    return first_file(data, (published, collected_path(task.dataset)))
+    downloaded = PUBLISHED_FOLDER.expanduser() / f"{task.dataset}.npz"
+    return first_file(data, (downloaded, collected_path(task.dataset)))
 
 
 def describe(path: Path) -> dict[str, Any]:
