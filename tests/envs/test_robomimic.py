@@ -7,7 +7,6 @@ robosuite = pytest.importorskip("robosuite", reason="needs robosuite: uv sync --
 
 from driftpolicy.data.operators import OPERATORS, Operator
 from driftpolicy.envs.base import Session, make_environment
-from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.robomimic import (
     HORIZONS,
     default_arguments,
@@ -16,6 +15,7 @@ from driftpolicy.envs.robomimic import (
     observe,
 )
 from driftpolicy.envs.tasks import find_task
+from driftpolicy.training.evaluation import evaluation_workers
 
 DIMENSIONS = {"lift": 19, "can": 23, "square": 23}
 
@@ -111,19 +111,14 @@ def test_rewards_and_ends(environments, name):
         assert not any(step.terminated for step in steps)
 
 
-class _Rollout:
-    def __init__(self, name):
-        self.environment = make_environment(find_task(name))
-
-    def run(self, seed):
-        return rollout(self.environment, seed, actions(seed))
-
-
 def test_processes_agree_with_one(environments):
-    with Workers(2, _Rollout, "lift-mh-low_dim") as workers:
-        found = list(workers.map("run", [(seed,) for seed in range(4)]))
-    for seed, each in enumerate(found):
-        np.testing.assert_array_equal(each, rollout(environments["lift"], seed, actions(seed)))
+    with evaluation_workers(find_task("lift-mh-low_dim"), 2) as workers:
+        for worker, seed in enumerate((7, 8)):
+            first = workers.call(worker, "reset", seed)
+            last = workers.call(worker, "execute", actions(seed))
+            expected = rollout(environments["lift"], seed, actions(seed))
+            np.testing.assert_array_equal(first, expected[0])
+            np.testing.assert_array_equal(last, expected[-1])
 
 
 def test_the_observation_is_the_four_parts_in_order(environments):
