@@ -2,9 +2,11 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from driftpolicy.batch import Batch
 
@@ -101,3 +103,20 @@ def train(agent, key, steps):
         return agent.update(pull(key), jax.random.fold_in(key, 1))[0], None
 
     return jax.lax.scan(step, agent, jax.random.split(key, steps))[0]
+
+
+def minimise(loss, start, *, steps, rate):
+    """Where Adam, its step size falling along a cosine, takes ``loss(parameters, key)``."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
+
+    @partial(jax.jit, compiler_options=LOOP)
+    def fit(start):
+        def step(carry, key):
+            parameters, state = carry
+            change, state = optimiser.update(jax.grad(loss)(parameters, key), state)
+            return (eqx.apply_updates(parameters, change), state), None
+
+        begin = (start, optimiser.init(start))
+        return jax.lax.scan(step, begin, jax.random.split(KEY, steps))[0][0]
+
+    return fit(start)

@@ -1,13 +1,11 @@
 """Behaviour flow and best-of-n against known answers."""
 
 import dataclasses
-from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from scipy.stats import norm
 
@@ -15,7 +13,7 @@ from driftpolicy.agents import METHODS
 from driftpolicy.agents.flow import BehaviourFlow, flow_matching_loss
 from driftpolicy.batch import Batch
 from driftpolicy.networks import CriticEnsemble, VelocityField
-from tests.agents.common import KEY, LOOP, make_batch
+from tests.agents.common import KEY, make_batch, minimise
 
 MEAN, DEVIATION = jnp.array([0.3, -0.2]), jnp.array([0.2, 0.5])
 
@@ -71,21 +69,12 @@ def test_the_exact_velocity_is_stationary_for_the_loss():
 def test_flow_matching_recovers_a_gaussian():
     """Mean and deviation of the samples within 0.04 of the data's, and no correlation."""
     field = VelocityField(1, 2, (64, 64), key=KEY)
-    optimiser = optax.adam(optax.cosine_decay_schedule(1e-2, 1500))
 
-    @partial(jax.jit, compiler_options=LOOP)
-    def fit(field):
-        def step(carry, key):
-            field, state = carry
-            data_key, loss_key = jax.random.split(key)
-            gradient = jax.grad(flow_matching_loss)(field, gaussian_batch(data_key), loss_key)
-            change, state = optimiser.update(gradient, state)
-            return (eqx.apply_updates(field, change), state), None
+    def loss(field, key):
+        data_key, loss_key = jax.random.split(key)
+        return flow_matching_loss(field, gaussian_batch(data_key), loss_key)
 
-        start = (field, optimiser.init(field))
-        return jax.lax.scan(step, start, jax.random.split(KEY, 1500))[0][0]
-
-    flow = BehaviourFlow(fit(field), 20)
+    flow = BehaviourFlow(minimise(loss, field, steps=1500, rate=1e-2), 20)
     noise = jax.random.normal(jax.random.key(1), (20_000, 2))
     samples = np.asarray(flow.integrate(jnp.ones((20_000, 1)), noise))
     np.testing.assert_allclose(samples.mean(axis=0), MEAN, atol=0.04)

@@ -1,19 +1,17 @@
 """FQL's student between the flow and the critic."""
 
 import dataclasses
-from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from driftpolicy.agents import METHODS
 from driftpolicy.agents.critic import Critic
 from driftpolicy.networks import CriticEnsemble
-from tests.agents.common import KEY, LOOP, make_batch
+from tests.agents.common import KEY, make_batch, minimise
 
 BEST = jnp.array([0.6, -0.4, 0.1, 0.3])
 
@@ -45,23 +43,12 @@ def test_the_student_lies_between_the_flow_and_the_critics_best(weight):
     agent = dataclasses.replace(agent, critic=critic)
     batch = jax.tree.map(lambda a: jnp.repeat(a, 32, axis=0), make_batch())
     flow = agent.actor.flow
-    optimiser = optax.adam(optax.cosine_decay_schedule(1e-2, 2000))
 
-    @partial(jax.jit, compiler_options=LOOP)
-    def fit(student):
-        def loss(student, key):
-            actor = eqx.tree_at(lambda a: a.student, agent.actor, student)
-            return agent.actor_loss(actor, batch, None, key)[0]
+    def loss(student, key):
+        actor = eqx.tree_at(lambda a: a.student, agent.actor, student)
+        return agent.actor_loss(actor, batch, None, key)[0]
 
-        def step(carry, key):
-            student, state = carry
-            change, state = optimiser.update(jax.grad(loss)(student, key), state)
-            return (eqx.apply_updates(student, change), state), None
-
-        start = (student, optimiser.init(student))
-        return jax.lax.scan(step, start, jax.random.split(KEY, 2000))[0][0]
-
-    student = fit(agent.actor.student)
+    student = minimise(loss, agent.actor.student, steps=2000, rate=1e-2)
     noise = jax.random.normal(jax.random.key(1), (192, 5, 4))
     observation = batch.observation[:, None]
     taught = np.clip(np.asarray(flow.integrate(observation, noise)), -1, 1)

@@ -1,7 +1,6 @@
 """Behaviour cloning and IQL against known answers."""
 
 import dataclasses
-from functools import partial
 
 import equinox as eqx
 import jax
@@ -13,7 +12,7 @@ from scipy.stats import norm
 
 from driftpolicy.agents import METHODS
 from driftpolicy.batch import Batch
-from tests.agents.common import KEY, LOOP, make_batch
+from tests.agents.common import KEY, make_batch, minimise
 
 
 def test_log_density_is_the_normal_distributions():
@@ -58,22 +57,10 @@ def test_the_value_is_the_expectile_and_the_policy_the_weighted_mean(expectile):
         ones[:, None], jnp.asarray(action)[:, None, None], ones, ones, ones[:, None], ones[:, None]
     )
 
-    @partial(jax.jit, compiler_options=LOOP)
-    def fit(agent):
-        import optax
+    def loss(actor, key):
+        return agent.actor_loss(actor, batch, jnp.asarray(q), key)[0]
 
-        optimiser = optax.adam(optax.cosine_decay_schedule(1e-2, 1500))
-
-        def step(carry, _):
-            actor, state = carry
-            loss = lambda actor: agent.actor_loss(actor, batch, jnp.asarray(q), KEY)[0]  # noqa: E731
-            change, state = optimiser.update(jax.grad(loss)(actor), state)
-            return (eqx.apply_updates(actor, change), state), None
-
-        start = (agent.actor, optimiser.init(agent.actor))
-        return jax.lax.scan(step, start, None, 1500)[0][0]
-
-    actor = fit(agent)
+    actor = minimise(loss, agent.actor, steps=1500, rate=1e-2)
     balance = lambda v: np.mean(np.where(q < v, 1 - expectile, expectile) * (q - v))  # noqa: E731
     value = brentq(balance, -3, 5)
     np.testing.assert_allclose(actor.value(jnp.ones(1))[0], value, atol=0.02)

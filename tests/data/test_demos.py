@@ -99,6 +99,13 @@ def test_masks_are_honoured(tmp_path):
         assert file.masks() == {"better": ["demo_1"], "train": ["demo_0", "demo_10"]}
     with pytest.raises(UserError, match="has no mask 'valid'; it has: better, train"):
         robomimic.load_dataset(LIFT, path, "valid")
+    with h5py.File(path, "a") as file:
+        file["mask/none"] = np.array([], dtype="S6")
+        file["mask/other"] = np.array(["demo_0", "demo_7"], dtype="S")
+    with pytest.raises(UserError, match="its mask 'none' is empty"):
+        robomimic.load_dataset(LIFT, path, "none")
+    with pytest.raises(UserError, match="mask 'other' names demo_7, which is not there"):
+        robomimic.load_dataset(LIFT, path, "other")
 
 
 def test_older_layouts_say_their_environment_otherwise(tmp_path):

@@ -91,9 +91,7 @@ def collect(options: argparse.Namespace) -> int:
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} is already there; --overwrite replaces it")
     given = {} if options.episode_steps is None else {"episode_steps": options.episode_steps}
-    count = options.episodes
-    if count is None:
-        count = 300 if task.benchmark == "robomimic" else 100
+    count = source.EPISODES if options.episodes is None else options.episodes
     start = time.monotonic()
     episodes = source.collect(
         task, path, episodes=count, seed=options.seed, processes=options.processes, **given

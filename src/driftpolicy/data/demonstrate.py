@@ -28,7 +28,6 @@ from driftpolicy.envs.robomimic import (
 )
 from driftpolicy.errors import UserError
 
-DEMONSTRATIONS = 300
 _VALID_EVERY = 10  # one demonstration of so many is for validation
 _ROBOSUITE_TYPE = 1  # Robomimic's number for robosuite environments
 

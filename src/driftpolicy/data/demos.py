@@ -113,6 +113,10 @@ class DemoFile:
         if mask not in masks:
             known = ", ".join(masks) or "none"
             raise UserError(f"{self.path} has no mask {mask!r}; it has: {known}")
+        absent = set(masks[mask]) - set(self.names)
+        if absent or not masks[mask]:
+            what = f"names {min(absent)}, which is not there" if absent else "is empty"
+            raise UserError(f"{self.path}: its mask {mask!r} {what}")
         return masks[mask]
 
     def demo(self, name: str) -> Demo:

@@ -23,6 +23,8 @@ from driftpolicy.errors import UserError
 BASE_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
 PUBLISHED_FOLDER = Path("~/.ogbench/data")
 COLLECTED_FOLDER = Path("data")
+EPISODES: int = 100
+"""Episodes collected by default."""
 REQUIRED = ("observations", "actions", "terminals", "qpos", "qvel")
 
 

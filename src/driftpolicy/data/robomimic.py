@@ -19,6 +19,8 @@ from driftpolicy.errors import UserError
 BASE_URL = "https://huggingface.co/datasets/amandlek/robomimic/resolve/main/v1.5"
 PUBLISHED_FOLDER = Path("~/.robomimic")
 COLLECTED_FOLDER = Path("data")
+EPISODES: int = 300
+"""Demonstrations collected by default, as many as a multi-human set has."""
 VERSIONS = ("_v15", "_v141", "")
 """Of the layout, in the files' names, the newest first."""
 

@@ -27,7 +27,10 @@ class Published:
 
 @runtime_checkable
 class Source(Protocol):
-    """The functions of such a module."""
+    """What such a module has."""
+
+    EPISODES: int
+    """How many are collected by default."""
 
     def find_dataset(self, task: Task, data: str | None = None) -> Path | None:
         """The file of prior data: ``data`` if given, else published, else collected, or None."""

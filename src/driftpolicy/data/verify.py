@@ -30,7 +30,7 @@ class Replay:
     """Whether the replay succeeds at any step."""
 
 
-HORIZONS = (1, 10, 100)
+_STEPS = (1, 10, 100)
 
 
 def replay(file: DemoFile, names: list[str]) -> Iterator[Replay]:
@@ -43,7 +43,7 @@ def replay(file: DemoFile, names: list[str]) -> Iterator[Replay]:
     positions = slice(1, 1 + replayer.simulator.sim.model.nq)
     for name in names:
         stored = file.demo(name)
-        shown = replayer.complete(dataclasses.replace(stored, observations=None))
+        shown = replayer.complete(stored)
         assert stored.states is not None
         assert shown.rewards is not None
         assert shown.observations is not None
@@ -58,7 +58,8 @@ def replay(file: DemoFile, names: list[str]) -> Iterator[Replay]:
             if following is not None:
                 state = replayer.simulator.sim.get_state().flatten()
                 apart.append(float(np.abs(state - following)[positions].max()))
-        ends = [apart[min(steps, len(apart)) - 1] for steps in (*HORIZONS, len(apart))]
+        apart = apart or [np.nan]  # a single step has no state after it
+        ends = [apart[min(steps, len(apart)) - 1] for steps in (*_STEPS, len(apart))]
         yield Replay(
             name,
             len(stored.actions),
