@@ -9,8 +9,9 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from driftpolicy.batch import Batch
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Dataset, Transitions, WindowSpec
+from driftpolicy.data.transitions import Dataset, WindowSpec, cut_windows
 
 properties = settings(deadline=None, max_examples=80)
 ACTION_DIM = 2
@@ -66,12 +67,29 @@ def starts_of(rows: list[tuple[Episode, int]]) -> list[tuple[Episode, int]]:
     return [(episode, time) for episode, time in rows if time < len(episode)]
 
 
-def assert_windows(source: Transitions, starts: list[tuple[Episode, int]], spec: WindowSpec):
+def windows_of(dataset: Dataset, spec: WindowSpec) -> Batch:
+    """All windows of prior data, in order."""
+    starts = dataset.rows.starts
+    nought = np.zeros_like(starts)
+    return cut_windows(
+        dataset.rows, starts, spec, ring=nought, size=len(dataset.rows.last), newest=nought - 1
+    )
+
+
+def live_windows(replay: Replay, marks: np.ndarray, ring: int, spec: WindowSpec) -> Batch:
+    """All windows that a ring held when it was marked, the oldest first."""
+    first, transitions, newest = marks[ring]
+    size = len(replay.rows.last) // len(marks)
+    starts = replay.rows.starts[ring * size + np.arange(first, transitions) % size]
+    same = np.ones_like(starts)
+    return cut_windows(replay.rows, starts, spec, ring=ring * same, size=size, newest=newest * same)
+
+
+def assert_windows(batch: Batch, starts: list[tuple[Episode, int]], spec: WindowSpec):
     """All the windows of a source, in order, are those of the reference."""
-    assert len(source) == len(starts)
+    assert len(batch.reward) == len(starts)
     if not starts:
         return
-    batch = source.windows(source.rows(np.arange(len(starts))), spec)
     expected = [window(episode, time, spec) for episode, time in starts]
     for name, actual in batch._asdict().items():
         assert actual.dtype == np.float32
@@ -128,16 +146,17 @@ def dataset_of(episodes: list[Episode]) -> Dataset:
     )
 
 
-def write(replay: Replay, episode: Episode, time: int) -> None:
+def write(replay: Replay, episode: Episode, time: int, ring: int = 0) -> None:
     """Write one more observation of an episode: its first one, or the one after a step."""
     if time == 0:
-        replay.start_episode(episode.observation(0))
+        replay.start_episode(episode.observation(0), ring)
     else:
         replay.add(
             episode.actions[time - 1],
             episode.rewards[time - 1],
             episode.masks[time - 1] == 0,
             episode.observation(time),
+            ring,
         )
 
 

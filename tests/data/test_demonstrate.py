@@ -115,8 +115,8 @@ def test_demonstrations_do_not_depend_on_the_number_of_processes(file, tmp_path)
 def test_it_trains_as_transitions(file):
     dataset = robomimic.load_dataset(find_task("lift-mh-low_dim"), file)
     assert dataset.episodes == 7
-    assert dataset.observations.shape[1] == 19
-    assert (dataset.masks[~dataset.last] == 0).sum() == 7
+    assert dataset.rows.observations.shape[1] == 19
+    assert (dataset.rows.masks[~dataset.rows.last] == 0).sum() == 7
 
 
 def test_replayed_actions_repeat_the_demonstrations(file):
@@ -141,10 +141,10 @@ def test_observations_by_replay_are_those_recorded(file, tmp_path):
                 del demo[key]
     task = find_task("lift-mh-low_dim")
     found, expected = robomimic.load_dataset(task, path), robomimic.load_dataset(task, file)
-    np.testing.assert_array_equal(found.last, expected.last)
-    np.testing.assert_array_equal(found.rewards, expected.rewards)
+    np.testing.assert_array_equal(found.rows.last, expected.rows.last)
+    np.testing.assert_array_equal(found.rows.rewards, expected.rows.rewards)
     # robosuite samples what is seen a simulation step (2 ms) before the state at a step's end.
-    apart = np.abs(found.observations - expected.observations)
+    apart = np.abs(found.rows.observations - expected.rows.observations)
     assert apart.mean() < 1e-3
     assert apart.max() < 0.03
 
@@ -171,10 +171,10 @@ def test_human_demonstrations_are_seen_by_replay(capsys):
     """Three people's recordings of robosuite 1.4.1: states and actions, keyboard-driven."""
     dataset = robomimic.load_dataset(find_task("lift-ph-low_dim"), HUMAN)
     assert dataset.episodes == 3
-    lengths = np.diff(np.flatnonzero(dataset.last), prepend=-1) - 1
+    lengths = np.diff(np.flatnonzero(dataset.rows.last), prepend=-1) - 1
     assert np.all(lengths <= [482, 510, 392])
-    assert (dataset.masks[~dataset.last] == 0).sum() == 3  # all of them lift the cube
-    assert np.abs(dataset.actions).max() == 1.0
+    assert (dataset.rows.masks[~dataset.rows.last] == 0).sum() == 3  # all of them lift the cube
+    assert np.abs(dataset.rows.actions).max() == 1.0
     with DemoFile(HUMAN) as demos:
         text = "; ".join(mismatches(demos))
     assert "recorded with robosuite 1.4.0" in text

@@ -78,23 +78,23 @@ def test_demonstrations_come_in_numeric_order_with_one_observation_more(tmp_path
 def test_rewards_and_ends_follow_the_protocol(tmp_path):
     """Success - 1; a demonstration ends at its first success, another one without a terminal."""
     dataset = robomimic.load_dataset(LIFT, write(tmp_path / "a.hdf5"))
-    lengths = np.diff(np.flatnonzero(dataset.last), prepend=-1) - 1
+    lengths = np.diff(np.flatnonzero(dataset.rows.last), prepend=-1) - 1
     assert lengths.tolist() == [3, 6, 5, 2]  # 0 and 10 lose the step after their success
     assert len(dataset) == 16
-    assert dataset.rewards[:3].tolist() == [-1, -1, 0]
-    assert dataset.masks[:3].tolist() == [1, 1, 0]
+    assert dataset.rows.rewards[:3].tolist() == [-1, -1, 0]
+    assert dataset.rows.masks[:3].tolist() == [1, 1, 0]
     second = slice(4, 10)
-    assert set(dataset.rewards[second]) == {-1.0}
-    assert set(dataset.masks[second]) == {1.0}
-    assert dataset.observations[3, 0] == 3.0  # what followed the success is seen
-    assert dataset.actions[4, 0] == np.float32(0.1)
+    assert set(dataset.rows.rewards[second]) == {-1.0}
+    assert set(dataset.rows.masks[second]) == {1.0}
+    assert dataset.rows.observations[3, 0] == 3.0  # what followed the success is seen
+    assert dataset.rows.actions[4, 0] == np.float32(0.1)
 
 
 def test_masks_are_honoured(tmp_path):
     path = write(tmp_path / "a.hdf5")
     train = robomimic.load_dataset(LIFT, path, "train")
     assert train.episodes == 2
-    assert train.observations[[0, 4], 0].tolist() == [0.0, 1000.0]
+    assert train.rows.observations[[0, 4], 0].tolist() == [0.0, 1000.0]
     with DemoFile(path) as file:
         assert file.masks() == {"better": ["demo_1"], "train": ["demo_0", "demo_10"]}
     with pytest.raises(UserError, match="has no mask 'valid'; it has: better, train"):

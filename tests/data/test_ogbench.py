@@ -137,8 +137,8 @@ def test_relabelled_rewards_are_those_of_the_simulator(family, episodes, tmp_pat
         simulator.post_step()
         rewards.append(simulator.compute_reward())
         masks.append(float(not simulator._success))
-    np.testing.assert_array_equal(dataset.rewards, rewards)
-    np.testing.assert_array_equal(dataset.masks, masks)
+    np.testing.assert_array_equal(dataset.rows.rewards, rewards)
+    np.testing.assert_array_equal(dataset.rows.masks, masks)
     assert 0 in masks
     assert len(set(rewards)) > 2
 
@@ -152,8 +152,8 @@ def test_cube_rewards_from_their_definition(episodes, tmp_path):
     dataset = load_dataset(CUBE, write(tmp_path / "data.npz", arrays))
     for row, qpos in enumerate(arrays["qpos"]):
         away = [np.linalg.norm(qpos[14 + 7 * i : 17 + 7 * i] - goals[i]) > 0.04 for i in range(2)]
-        assert dataset.rewards[row] == -sum(away)
-        assert dataset.masks[row] == (1 if any(away) else 0)
+        assert dataset.rows.rewards[row] == -sum(away)
+        assert dataset.rows.masks[row] == (1 if any(away) else 0)
 
 
 def test_what_is_read_is_what_was_written(episodes, tmp_path):
@@ -163,9 +163,11 @@ def test_what_is_read_is_what_was_written(episodes, tmp_path):
     dataset = load_dataset(CUBE, write(tmp_path / "data.npz", arrays))
     assert len(dataset) == 48
     assert dataset.episodes == 2
-    np.testing.assert_array_equal(dataset.observations, episodes["cube-double"]["observations"])
-    np.testing.assert_array_equal(dataset.actions, np.clip(arrays["actions"], -1, 1))
-    np.testing.assert_array_equal(np.flatnonzero(dataset.last), [24, 49])
+    np.testing.assert_array_equal(
+        dataset.rows.observations, episodes["cube-double"]["observations"]
+    )
+    np.testing.assert_array_equal(dataset.rows.actions, np.clip(arrays["actions"], -1, 1))
+    np.testing.assert_array_equal(np.flatnonzero(dataset.rows.last), [24, 49])
 
 
 # Files that do not fit
@@ -269,8 +271,8 @@ def test_rewards_of_a_file(episodes, tmp_path):
     path = write(tmp_path / "data.npz", arrays)
     dataset = load_dataset(CUBE, path)
     found = summary.rewards(CUBE, path)
-    first, second = dataset.rewards[:24], dataset.rewards[25:49]
-    assert (dataset.masks == 0).sum() == found.at_goal + 1
+    first, second = dataset.rows.rewards[:24], dataset.rows.rewards[25:49]
+    assert (dataset.rows.masks == 0).sum() == found.at_goal + 1
     assert found.at_goal == 12 + 4
     assert found.episodes_with_goal == 2
     assert (found.least, found.greatest) == (-2, 0)

@@ -16,11 +16,13 @@ from .reference import (
     dataset_of,
     episode_lists,
     live_starts,
+    live_windows,
     lives,
     properties,
     rows_of,
     specs,
     starts_of,
+    windows_of,
     write,
 )
 
@@ -30,7 +32,8 @@ from .reference import (
 def test_dataset(episodes, spec):
     dataset = dataset_of(episodes)
     assert dataset.episodes == len(episodes)
-    assert_windows(dataset, starts_of(rows_of(episodes)), spec)
+    assert len(dataset) == len(starts_of(rows_of(episodes)))
+    assert_windows(windows_of(dataset, spec), starts_of(rows_of(episodes)), spec)
 
 
 @properties
@@ -39,12 +42,52 @@ def test_replay_at_every_moment(episodes, capacity, spec, data):
     """Also in mid-episode, across the write pointer, in rings smaller than an episode."""
     rows = rows_of(episodes)
     looks = data.draw(st.sets(st.integers(1, len(rows)), max_size=5)) | {len(rows)}
-    replay = Replay(capacity, 2, ACTION_DIM)
+    replay = Replay(capacity, 2, ACTION_DIM, slack=0)
     assert len(replay) == 0
     for written, (episode, time) in enumerate(rows, start=1):
         write(replay, episode, time)
         if written in looks:
-            assert_windows(replay, live_starts(rows, written, capacity), spec)
+            held = live_starts(rows, written, capacity)
+            assert len(replay) == len(held)
+            assert_windows(live_windows(replay, replay.marks(), 0, spec), held, spec)
+
+
+@properties
+@given(st.lists(episode_lists, min_size=2, max_size=3), st.integers(6, 60), specs, st.data())
+def test_what_rings_held_is_known_for_a_while(lives, capacity, spec, data):
+    """Marks still mean the same after ``slack`` more rows in every ring."""
+    slack = data.draw(st.integers(1, 6))
+    written = [rows_of(episodes) for episodes in lives]
+    moments = [data.draw(st.integers(0, len(rows))) for rows in written]
+    replay = Replay(capacity, 2, ACTION_DIM, rings=len(lives), slack=slack)
+    for ring, (rows, moment) in enumerate(zip(written, moments, strict=True)):
+        for episode, time in rows[:moment]:
+            write(replay, episode, time, ring)
+    marks = replay.marks()
+    for ring, (rows, moment) in enumerate(zip(written, moments, strict=True)):
+        for episode, time in rows[moment : moment + slack]:
+            write(replay, episode, time, ring)
+    for ring, (rows, moment) in enumerate(zip(written, moments, strict=True)):
+        held = live_starts(rows, moment, capacity // len(lives))
+        assert_windows(live_windows(replay, marks, ring, spec), held, spec)
+
+
+@properties
+@given(st.lists(episode_lists, min_size=1, max_size=2), st.integers(4, 30), st.data())
+def test_the_mirror_follows(lives, capacity, data):
+    slack = data.draw(st.sampled_from([2, 4]))
+    replay = Replay(capacity, 2, ACTION_DIM, rings=len(lives), slack=slack)
+    mirror = replay.mirror()
+    left = [rows_of(episodes) for episodes in lives]
+    while any(left):
+        for ring, rows in enumerate(left):
+            count = data.draw(st.integers(1, slack - 1))  # the row before these changes as well
+            for episode, time in rows[:count]:
+                write(replay, episode, time, ring)
+            left[ring] = rows[count:]
+        mirror = replay.update_mirror(mirror)
+        for name, array in replay.rows._asdict().items():
+            np.testing.assert_array_equal(getattr(mirror, name), array, err_msg=name)
 
 
 @properties
@@ -52,20 +95,22 @@ def test_replay_at_every_moment(episodes, capacity, spec, data):
 def test_a_restored_replay_continues_identically(episodes, capacity, spec, data):
     rows = rows_of(episodes)
     moment = data.draw(st.integers(0, len(rows)))
-    replay = Replay(capacity, 2, ACTION_DIM)
+    replay = Replay(capacity, 2, ACTION_DIM, slack=3)
     for episode, time in rows[:moment]:
         write(replay, episode, time)
     stored = {name: array.copy() for name, array in replay.state().items()}
-    restored = Replay(capacity, 2, ACTION_DIM)
+    restored = Replay(capacity, 2, ACTION_DIM, slack=3)
     if data.draw(st.booleans(), label="into a ring that has been used"):
         for episode, time in rows:
             write(restored, episode, time)
     restored.load(stored)
     for ring in (replay, restored):
-        assert_windows(ring, live_starts(rows, moment, capacity), spec)
+        held = live_starts(rows, moment, capacity)
+        assert_windows(live_windows(ring, ring.marks(), 0, spec), held, spec)
         for episode, time in rows[moment:]:
             write(ring, episode, time)
-        assert_windows(ring, live_starts(rows, len(rows), capacity), spec)
+        held = live_starts(rows, len(rows), capacity)
+        assert_windows(live_windows(ring, ring.marks(), 0, spec), held, spec)
     for name, array in replay.state().items():
         np.testing.assert_array_equal(restored.state()[name], array, err_msg=name)
 
@@ -73,10 +118,13 @@ def test_a_restored_replay_continues_identically(episodes, capacity, spec, data)
 def test_a_memory_mapped_dataset_gives_the_same_windows(tmp_path):
     episodes = build([[((0.1 * t, -0.1), float(t), 1.0) for t in range(9)]] * 4)
     dataset = dataset_of(episodes)
-    np.save(tmp_path / "observations.npy", dataset.observations)
+    np.save(tmp_path / "observations.npy", dataset.rows.observations)
     mapped = np.load(tmp_path / "observations.npy", mmap_mode="r")
-    other = Dataset(mapped, dataset.actions, dataset.rewards, dataset.masks, dataset.last)
-    assert_windows(other, starts_of(rows_of(episodes)), WindowSpec(4, 0.9))
+    other = Dataset(
+        mapped, dataset.rows.actions, dataset.rows.rewards, dataset.rows.masks, dataset.rows.last
+    )
+    spec = WindowSpec(4, 0.9)
+    assert_windows(windows_of(other, spec), starts_of(rows_of(episodes)), spec)
 
 
 def arrays(rows: int) -> dict[str, np.ndarray]:

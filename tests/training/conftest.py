@@ -17,6 +17,7 @@ from driftpolicy.data.ogbench import load_dataset
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.evaluation import evaluation_workers
+from driftpolicy.training.loop import train
 from driftpolicy.training.run import RunFolder
 from driftpolicy.training.trainer import Trainer
 
@@ -42,6 +43,7 @@ def tiny(data_file: Path, method: str = "dfp", **overrides) -> TrainConfig:
         "online_steps": 90,
         "warmup_steps": 20,
         "batch_size": 16,
+        "overlap": False,  # in this process, which is quicker to start
         "replay_capacity": 64,
         "eval_every": 47,
         "eval_episodes": 2,
@@ -83,7 +85,7 @@ def run_to_end(config, path, dataset, workers, stop=lambda: False):
     folder = RunFolder(path)
     for starts in itertools.count(1):
         trainer = trainer_of(config, folder, dataset, workers)
-        finished = trainer.run(stop, lambda _: None)
+        finished = train([trainer], stop, lambda _: None)
         trainer.close()
         if finished:
             return folder, trainer, starts

@@ -13,6 +13,7 @@ import pytest
 from driftpolicy.data import files
 from driftpolicy.errors import UserError
 from driftpolicy.training import checkpoints
+from driftpolicy.training.loop import train
 from driftpolicy.training.restore import load_agent
 from driftpolicy.training.run import RunFolder
 
@@ -55,7 +56,7 @@ def test_dying_between_checkpoints_changes_nothing(
 
         trainer = trainer_of(tiny(data_file), folder, dataset, workers)
         with pytest.raises(_Killed):
-            trainer.run(lambda: False, die)
+            train([trainer], lambda: False, die)
         trainer.close()
         # Half a row, as a crash in mid-write would leave it.
         with open(folder.train_csv, "ab") as file:
@@ -114,7 +115,7 @@ def test_a_full_disk_loses_nothing(data_file, dataset, workers, whole, tmp_path,
 
     monkeypatch.setattr(files.np.lib.format, "write_array", full)
     with pytest.raises(UserError, match="No space left on device") as raised:
-        trainer.run(lambda: False, lambda _: None)
+        train([trainer], lambda: False, lambda _: None)
     assert "\n" not in str(raised.value)
     trainer.close()
     monkeypatch.undo()
@@ -141,7 +142,8 @@ def test_other_prior_data_are_refused(data_file, dataset, workers, whole, tmp_pa
 def test_another_simulator_is_noticed(data_file, dataset, workers, whole, tmp_path, monkeypatch):
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     meta, groups = checkpoints.load(checkpoints.latest(folder.checkpoints))
-    groups["environment"]["observation"] = groups["environment"]["observation"] + 1e-6
+    moved = groups["collection"]["0.environment.observation"]
+    groups["collection"]["0.environment.observation"] = moved + 1e-6
     checkpoints.save(folder.checkpoints, meta["step"], meta, groups)
     with pytest.raises(UserError, match="does not reproduce"):
         trainer_of(tiny(data_file), folder, dataset, workers)
@@ -151,7 +153,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(data_file, dataset, workers, tm
     config = tiny(data_file, learning_rate=1e30)
     trainer = trainer_of(config, RunFolder(tmp_path / "run"), dataset, workers)
     with contextlib.closing(trainer), pytest.raises(UserError, match="not finite at step"):
-        trainer.run(lambda: False, lambda _: None)
+        train([trainer], lambda: False, lambda _: None)
 
 
 def test_load_agent_needs_the_path_alone(whole):

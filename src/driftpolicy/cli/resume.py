@@ -1,4 +1,4 @@
-"""``dfp resume``: continue a run from its last checkpoint."""
+"""``dfp resume``: continue runs from their last checkpoints."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,9 @@ from driftpolicy.cli.train import add_max_minutes
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", metavar="RUN", help="the run's folder")
+    parser.add_argument(
+        "run_folders", nargs="+", metavar="RUN", help="the run's folder; several go side by side"
+    )
     add_max_minutes(parser)
 
 
@@ -19,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.launch import launch
     from driftpolicy.training.run import RunFolder
 
-    folder = RunFolder(Path(options.run_folder))
-    folder.config()  # says so if there is no run, before a lock file is made
-    return launch(folder, Console(), max_minutes=options.max_minutes)
+    folders = [RunFolder(Path(path)) for path in options.run_folders]
+    for folder in folders:
+        folder.config()  # says so if there is no run, before a lock file is made
+    return launch(folders, Console(), max_minutes=options.max_minutes)

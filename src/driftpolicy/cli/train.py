@@ -1,6 +1,7 @@
 """``dfp train``: a new run."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -8,10 +9,11 @@ from rich.console import Console
 
 from driftpolicy.agents import METHODS
 from driftpolicy.cli.options import add_config_flags
+from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig, method_of, resolve
 from driftpolicy.training.presets import PRESETS
 
-_OWN = ("command", "run", "task", "method", "preset", "folder", "runs", "max_minutes")
+_OWN = ("command", "run", "task", "method", "preset", "folder", "runs", "seeds", "max_minutes")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="paper", help=f"one of {', '.join(PRESETS)} [paper]")
     parser.add_argument("--runs", default="runs", help="where run folders are made [runs]")
     parser.add_argument("--run", dest="folder", help="this run folder instead")
+    parser.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="S,S,...",
+        help="train these seeds side by side, each an ordinary run in its own folder",
+    )
     add_max_minutes(parser)
     add_config_flags(
         parser.add_argument_group("training"),
@@ -48,6 +56,13 @@ def _positive(text: str) -> float:
     return value
 
 
+def _seeds(text: str) -> tuple[int, ...]:
+    seeds = tuple(int(part) for part in text.split(","))
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"names a seed twice: {text}")
+    return seeds
+
+
 def _asked_method() -> str:
     """The method named on the command line, whose settings the flags are."""
     finder = argparse.ArgumentParser(add_help=False)
@@ -61,12 +76,20 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.run import RunFolder
 
     given = {name: value for name, value in vars(options).items() if name not in _OWN}
-    config = resolve(options.task, options.method, options.preset, given)
-    folder = (
-        RunFolder(Path(options.folder))
-        if options.folder
-        else RunFolder.of(config, Path(options.runs))
-    )
-    with folder.lock():
-        folder.create(config)
-    return launch(folder, Console(), max_minutes=options.max_minutes)
+    if options.seeds and options.folder:
+        raise UserError("--run names the folder of one run: with --seeds use --runs")
+    if options.seeds and "seed" in given:
+        raise UserError("give --seed or --seeds, not both")
+    folders = []
+    with contextlib.ExitStack() as locks:
+        for own in [{"seed": seed} for seed in options.seeds or ()] or [{}]:
+            config = resolve(options.task, options.method, options.preset, given | own)
+            folder = (
+                RunFolder(Path(options.folder))
+                if options.folder
+                else RunFolder.of(config, Path(options.runs))
+            )
+            locks.enter_context(folder.lock())
+            folder.create(config)
+            folders.append(folder)
+    return launch(folders, Console(), max_minutes=options.max_minutes)

@@ -1,47 +1,54 @@
-"""Online transitions in a ring, and sampling from the union of prior data and replay."""
+"""Online transitions in rings, kept on the host and mirrored on the device."""
 
-from typing import Any
+from functools import partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32
 
-from driftpolicy.batch import Batch
-from driftpolicy.data.transitions import Transitions, WindowSpec
+from driftpolicy.data.transitions import Rows
 
 
-class Replay(Transitions):
-    """A ring of rows. The oldest rows are overwritten; windows never cross the write pointer.
+class Replay:
+    """A ring of rows for each environment; the oldest rows are overwritten.
 
-    Rows and transitions are counted from the start of the run; a row's place is its number modulo
-    the capacity. The newest row is always marked ``last``: nothing follows it yet.
+    Rows and transitions are counted from the start of the run; a row's place in its ring is its
+    number modulo the ring's size. The newest row is always marked ``last``: nothing follows it yet.
+
+    What can be drawn at one moment is a function of the rows and of :meth:`marks` at that moment.
+    A ring has ``slack`` more rows than it makes use of, so that the marks of up to ``slack`` rows
+    ago still mean the same.
     """
 
-    def __init__(self, capacity: int, observation_dim: int, action_dim: int):
-        """``capacity`` counts rows: transitions plus one per episode."""
-        super().__init__(
-            np.zeros((capacity, observation_dim), np.float32),
-            np.zeros((capacity, action_dim), np.float32),
-            np.zeros(capacity, np.float32),
-            np.zeros(capacity, np.float32),
-            np.ones(capacity, bool),
+    def __init__(
+        self, capacity: int, observation_dim: int, action_dim: int, *, rings: int = 1, slack: int
+    ):
+        """``capacity`` counts rows, transitions plus one per episode, of all rings together."""
+        self.slack = slack
+        self._capacity = capacity // rings
+        self._size = self._capacity + slack
+        count = rings * self._size
+        self.rows = Rows(
+            observations=np.zeros((count, observation_dim), np.float32),
+            actions=np.zeros((count, action_dim), np.float32),
+            rewards=np.zeros(count, np.float32),
+            masks=np.zeros(count, np.float32),
+            last=np.ones(count, bool),
+            starts=np.zeros(count, np.int32),
         )
-        self._starts = np.zeros(capacity, np.int64)  # row number of each live transition
-        self._rows = 0  # rows written so far
-        self._first = 0  # oldest live transition
-        self._transitions = 0  # transitions written so far
+        self._numbers = np.zeros(count, np.int64)  # of the row at which each transition starts
+        self._rows = np.zeros(rings, np.int64)  # written so far
+        self._first = np.zeros(rings, np.int64)  # oldest live transition
+        self._transitions = np.zeros(rings, np.int64)  # written so far
 
     def __len__(self) -> int:
         """The number of live transitions."""
-        return self._transitions - self._first
+        return int(np.sum(self._transitions - self._first))
 
-    def rows(self, transitions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        """The rows at which these live transitions start, 0 being the oldest."""
-        capacity = len(self.last)
-        return self._starts[(self._first + transitions) % capacity] % capacity
-
-    def start_episode(self, observation: Float[np.ndarray, " observation"]) -> None:
+    def start_episode(self, observation: Float[np.ndarray, " observation"], ring: int = 0) -> None:
         """Begin an episode at ``observation``."""
-        self._write(observation)
+        self._write(ring, observation)
 
     def add(
         self,
@@ -49,82 +56,78 @@ class Replay(Transitions):
         reward: float,
         terminated: bool,
         next_observation: Float[np.ndarray, " observation"],
+        ring: int = 0,
     ) -> None:
         """Append a transition to the episode begun last; ``terminated`` sets its mask to 0."""
-        capacity = len(self.last)
-        start = self._rows - 1
-        row = start % capacity
-        self.actions[row] = action
-        self.rewards[row] = reward
-        self.masks[row] = 0.0 if terminated else 1.0
-        self.last[row] = False
-        self._starts[self._transitions % capacity] = start
-        self._transitions += 1
-        self._write(next_observation)
+        number = self._rows[ring] - 1
+        place = number % self._size
+        row = ring * self._size + place
+        self.rows.actions[row] = action
+        self.rows.rewards[row] = reward
+        self.rows.masks[row] = 0.0 if terminated else 1.0
+        self.rows.last[row] = False
+        slot = ring * self._size + self._transitions[ring] % self._size
+        self.rows.starts[slot] = place
+        self._numbers[slot] = number
+        self._transitions[ring] += 1
+        self._write(ring, next_observation)
 
-    def _write(self, observation: Float[np.ndarray, " observation"]) -> None:
-        capacity = len(self.last)
-        self.observations[self._rows % capacity] = observation
-        self.last[self._rows % capacity] = True
-        self._rows += 1
-        oldest = self._rows - capacity
-        while (
-            self._first < self._transitions and self._starts[self._first % capacity] < oldest
-        ):  # at most one or two rounds: each call overwrites one row
-            self._first += 1
+    def _write(self, ring: int, observation: Float[np.ndarray, " observation"]) -> None:
+        row = ring * self._size + self._rows[ring] % self._size
+        self.rows.observations[row] = observation
+        self.rows.last[row] = True
+        self._rows[ring] += 1
+        oldest = self._rows[ring] - self._capacity
+        while self._first[ring] < self._transitions[ring]:  # one or two rounds a call
+            slot = ring * self._size + self._first[ring] % self._size
+            if self._numbers[slot] >= oldest:
+                break
+            self._first[ring] += 1
+
+    def marks(self) -> Int32[np.ndarray, "rings 3"]:
+        """Of each ring: its oldest live transition, its transitions so far, its newest row."""
+        newest = (self._rows - 1) % self._size
+        return np.stack([self._first, self._transitions, newest], axis=1).astype(np.int32)
+
+    def mirror(self) -> Rows:
+        """A copy of the rings on the device."""
+        return Rows(*(jnp.array(array) for array in self.rows))
+
+    def update_mirror(self, mirror: Rows) -> Rows:
+        """The mirror with the last ``slack`` rows of each ring as they are now; consumes it."""
+        offsets = self._size * np.arange(len(self._rows))[:, None]
+        recent = np.arange(-self.slack, 0)[None]
+        index = (offsets + (self._rows[:, None] + recent) % self._size).reshape(-1)
+        slots = (offsets + (self._transitions[:, None] + recent) % self._size).reshape(-1)
+        places = (index,) * (len(self.rows) - 1) + (slots,)
+        pairs = zip(self.rows, places, strict=True)
+        part = Rows(*(array[place] for array, place in pairs))
+        return _write_mirror(mirror, part, index.astype(np.int32), slots.astype(np.int32))
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint stores: the counters and the rows written so far."""
-        used = min(self._rows, len(self.last))
-        counts = np.array([self._rows, self._first, self._transitions], np.int64)
-        arrays = {name: getattr(self, name)[:used] for name in self._stored()}
+        used = self._used(self._rows)
+        counts = np.stack([self._rows, self._first, self._transitions])
+        arrays = {name: array[used] for name, array in self._arrays().items()}
         return {"counts": counts, **arrays}
 
     def load(self, state: dict[str, np.ndarray]) -> None:
-        """Restore :meth:`state` into a ring of the same capacity."""
-        self._rows, self._first, self._transitions = (int(n) for n in state["counts"])
-        for name in self._stored():
-            getattr(self, name)[: len(state[name])] = state[name]
+        """Restore :meth:`state` into rings of the same capacity and number."""
+        self._rows, self._first, self._transitions = state["counts"].copy()
+        used = self._used(self._rows)
+        for name, array in self._arrays().items():
+            array[used] = state[name]
 
-    @staticmethod
-    def _stored() -> tuple[str, ...]:
-        return ("observations", "actions", "rewards", "masks", "last", "_starts")
+    def _used(self, written: np.ndarray) -> np.ndarray:
+        places = [np.arange(min(n, self._size)) + i * self._size for i, n in enumerate(written)]
+        return np.concatenate(places)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {**self.rows._asdict(), "numbers": self._numbers}
 
 
-class Sampler:
-    """Batches drawn uniformly from the union of prior data and replay, without copying either.
-
-    The batch of a training step is a pure function of (seed, step) and of what is stored.
-    """
-
-    def __init__(self, sources: list[Transitions], spec: WindowSpec, batch_size: int, seed: int):
-        """``sources`` are drawn from in proportion to their sizes at the time of drawing."""
-        self._sources = sources
-        self._spec = spec
-        self._batch_size = batch_size
-        self._seed = seed
-
-    def sample(self, first_step: int, steps: int = 1) -> Batch:
-        """The batches of ``steps`` training steps, arrays ``[steps, batch, ...]``."""
-        sizes = [len(source) for source in self._sources]
-        total = sum(sizes)
-        generators = (
-            np.random.default_rng((self._seed, step))
-            for step in range(first_step, first_step + steps)
-        )
-        draws = np.concatenate([g.integers(total, size=self._batch_size) for g in generators])
-        batch: Any = None
-        offset = 0
-        for source, size in zip(self._sources, sizes, strict=True):
-            mine = np.flatnonzero((draws >= offset) & (draws < offset + size))
-            if len(mine):
-                part = source.windows(source.rows(draws[mine] - offset), self._spec)
-                if len(mine) == len(draws):
-                    batch = part
-                    break
-                if batch is None:
-                    batch = [np.empty((len(draws), *a.shape[1:]), a.dtype) for a in part]
-                for whole, piece in zip(batch, part, strict=True):
-                    whole[mine] = piece
-            offset += size
-        return Batch(*(a.reshape(steps, self._batch_size, *a.shape[1:]) for a in batch))
+@partial(jax.jit, donate_argnums=0)
+def _write_mirror(mirror: Rows, part: Rows, index: jax.Array, slots: jax.Array) -> Rows:
+    places = (index,) * (len(mirror) - 1) + (slots,)
+    pairs = zip(mirror, part, places, strict=True)
+    return Rows(*(array.at[place].set(values) for array, values, place in pairs))

@@ -126,13 +126,13 @@ def rewards(task: Task, path: Path) -> Rewards:
         UserError: if the task cannot be trained on the file.
     """
     dataset = source_of(task).load_dataset(task, path)
-    moves = ~dataset.last
-    episode = np.cumsum(dataset.last) - dataset.last
-    returns = np.bincount(episode[moves], dataset.rewards[moves], minlength=dataset.episodes)
-    at_goal = moves & (dataset.masks == 0)
+    moves = ~dataset.rows.last
+    episode = np.cumsum(dataset.rows.last) - dataset.rows.last
+    returns = np.bincount(episode[moves], dataset.rows.rewards[moves], minlength=dataset.episodes)
+    at_goal = moves & (dataset.rows.masks == 0)
     return Rewards(
-        least=float(dataset.rewards[moves].min()),
-        greatest=float(dataset.rewards[moves].max()),
+        least=float(dataset.rows.rewards[moves].min()),
+        greatest=float(dataset.rows.rewards[moves].max()),
         mean_return=float(returns.mean()),
         at_goal=int(at_goal.sum()),
         episodes_with_goal=len(np.unique(episode[at_goal])),

@@ -3,14 +3,18 @@
 One row per observation, T+1 rows per episode, and no copy of next observations: row ``i`` holds
 ``s_i, a_i, r_i, mask_i``, and ``last_i`` marks an episode's final observation, whose action, reward
 and mask mean nothing. A window is H consecutive rows; where an episode ends inside it, ``valid``
-says so. Everything here is NumPy on the host and may be memory-mapped.
+says so. The same functions read NumPy arrays on the host, memory-mapped or not, and JAX arrays in a
+compiled program.
 """
 
 import dataclasses
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32
 
 from driftpolicy.batch import Batch
 from driftpolicy.errors import UserError
@@ -28,8 +32,71 @@ class WindowSpec:
     """Treat the steps after a mask of 0 as absorbing: rewards after it count as 0."""
 
 
-class Transitions:
-    """Rows of episodes, read as windows. Subclasses say which rows start a transition."""
+class Rows(NamedTuple):
+    """Rows of episodes, all arrays of NumPy or all of JAX.
+
+    Attributes:
+        observations: ``[rows, observation]``.
+        actions: ``[rows, action]``, of the step that starts at the row.
+        rewards: ``[rows]``, of that step.
+        masks: ``[rows]``, 0 where that step terminated the task, else 1.
+        last: ``[rows]``, whether the row is an episode's final observation.
+        starts: the row at which each transition starts.
+    """
+
+    observations: Any
+    actions: Any
+    rewards: Any
+    masks: Any
+    last: Any
+    starts: Any
+
+
+def cut_windows(
+    rows: Rows, first: Any, spec: WindowSpec, *, ring: Any, size: int, newest: Any
+) -> Batch:
+    """The windows that start at given rows of rings.
+
+    ``valid[k]`` is 1 iff no episode ended before step ``k``; steps that are not valid have zero
+    action, reward 0 and mask 1. ``next_observation`` follows the last valid step.
+
+    Args:
+        rows: one ring after another, each of ``size`` rows and closed: after its end comes its
+            beginning.
+        first: ``[batch]``, within its ring the row of each window's first transition.
+        spec: of the windows.
+        ring: ``[batch]``, the number of the ring.
+        size: rows per ring.
+        newest: ``[batch]``, within its ring the row after which nothing is known yet; -1: none.
+    """
+    xp: Any = np if isinstance(rows.last, np.ndarray) else jnp
+    places = (first[:, None] + xp.arange(spec.length + 1)[None]) % size
+    index = (ring * size)[:, None] + places
+    steps = index[:, :-1]
+    ends = rows.last[steps] | (places[:, :-1] == newest[:, None])
+    valid = xp.cumsum(ends, axis=1) == 0
+    rewards = xp.where(valid, rows.rewards[steps], 0.0)
+    masks = xp.where(valid, rows.masks[steps], 1.0)
+    if spec.keep_terminal:
+        before = xp.cumprod(masks, axis=1)[:, :-1]
+        rewards = xp.concatenate([rewards[:, :1], rewards[:, 1:] * before], axis=1)
+    # Step by step: a matrix product rounds by the number of windows asked for.
+    reward = rewards[:, 0]
+    for step in range(1, spec.length):
+        reward = reward + np.float32(spec.discount**step) * rewards[:, step]
+    following = xp.take_along_axis(index, valid.sum(axis=1)[:, None], axis=1)[:, 0]
+    return Batch(
+        observation=rows.observations[index[:, 0]],
+        actions=xp.where(valid[..., None], rows.actions[steps], 0.0),
+        reward=reward,
+        mask=xp.prod(masks, axis=1),
+        next_observation=rows.observations[following],
+        valid=valid.astype(np.float32),
+    )
+
+
+class Dataset:
+    """Prior data: complete episodes, never changed, never copied into the replay."""
 
     def __init__(
         self,
@@ -39,84 +106,87 @@ class Transitions:
         masks: Float32[np.ndarray, " rows"],
         last: Bool[np.ndarray, " rows"],
     ):
-        """``last`` marks the rows that hold an episode's final observation."""
-        self.observations = observations
-        self.actions = actions
-        self.rewards = rewards
-        self.masks = masks
-        self.last = last
-
-    def __len__(self) -> int:
-        """The number of transitions."""
-        raise TypeError("a subclass says how many transitions there are")
-
-    def rows(self, transitions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        """The rows at which these transitions (0 to ``len(self) - 1``) start."""
-        raise TypeError("a subclass says where transitions start")
-
-    def windows(self, rows: Int64[np.ndarray, " n"], spec: WindowSpec) -> Batch:
-        """The windows that start at ``rows``, each the first row of a transition.
-
-        ``valid[k]`` is 1 iff no episode ended before step ``k``; steps that are not valid have zero
-        action, reward 0 and mask 1. ``next_observation`` follows the last valid step.
-        """
-        steps = np.arange(spec.length)
-        index = (rows[:, None] + steps) % len(self.last)
-        valid = ~np.logical_or.accumulate(self.last[index], axis=1)
-        rewards = np.where(valid, self.rewards[index], 0.0)
-        masks = np.where(valid, self.masks[index], 1.0)
-        if spec.keep_terminal:
-            before = np.cumprod(masks, axis=1)[:, :-1]
-            rewards[:, 1:] *= before
-        following = (rows + valid.sum(axis=1)) % len(self.last)
-        # Step by step: a matrix product rounds by the number of windows asked for.
-        reward = np.zeros(len(rows), np.float32)
-        for step in range(spec.length):
-            reward += np.float32(spec.discount**step) * rewards[:, step]
-        fields: dict[str, Any] = {
-            "observation": self.observations[rows],
-            "actions": np.where(valid[..., None], self.actions[index], 0.0).astype(np.float32),
-            "reward": reward,
-            "mask": np.prod(masks, axis=1).astype(np.float32),
-            "next_observation": self.observations[following],
-            "valid": valid.astype(np.float32),
-        }
-        return Batch(**fields)
-
-
-class Dataset(Transitions):
-    """Prior data: complete episodes, never changed, never copied."""
-
-    def __init__(self, observations, actions, rewards, masks, last):
-        """See :class:`Transitions`.
+        """``last`` marks the rows that hold an episode's final observation.
 
         Raises:
             UserError: if the data ends in mid-episode, holds no transition, or holds a NaN or an
                 infinity.
         """
-        super().__init__(observations, actions, rewards, masks, last)
         if len(last) < 2 or not last[-1]:
             raise UserError("the data does not end at an episode's end; it is truncated or foreign")
-        ends = np.flatnonzero(last)
-        # Row = transition + number of episodes that ended before it.
-        self._ends = ends - np.arange(len(ends))
-        if len(self) == 0:
+        starts = np.flatnonzero(~last).astype(np.int32)
+        if len(starts) == 0:
             raise UserError("the data holds no transition")
-        for name in ("observations", "actions", "rewards"):
-            values = getattr(self, name)
-            if not np.isfinite(np.sum(values, dtype=np.float64)):
-                row = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])
-                raise UserError(f"the data's {name} hold NaN or infinity, first in row {row}")
+        for name, values in (("observations", observations), ("actions", actions)):
+            _refuse_infinities(name, values)
+        _refuse_infinities("rewards", rewards)
+        self.rows = Rows(observations, actions, rewards, masks, last, starts)
+        self.episodes = int(np.count_nonzero(last))
 
     def __len__(self) -> int:
         """The number of transitions."""
-        return int(self._ends[-1])
+        return len(self.rows.starts)
 
     @property
-    def episodes(self) -> int:
-        """The number of episodes."""
-        return len(self._ends)
+    def observation_dim(self) -> int:
+        """Numbers per observation."""
+        return self.rows.observations.shape[1]
 
-    def rows(self, transitions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        """The rows at which these transitions start."""
-        return transitions + np.searchsorted(self._ends, transitions, side="right")
+    @property
+    def action_dim(self) -> int:
+        """Numbers per action."""
+        return self.rows.actions.shape[1]
+
+    @cached_property
+    def resident(self) -> Rows:
+        """The same rows in the memory of JAX's device, put there once."""
+        return Rows(*(jnp.asarray(array) for array in self.rows))
+
+
+def _refuse_infinities(name: str, values: np.ndarray) -> None:
+    if not np.isfinite(np.sum(values, dtype=np.float64)):
+        row = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])
+        raise UserError(f"the data's {name} hold NaN or infinity, first in row {row}")
+
+
+def draw_windows(
+    prior: Rows, replay: Rows | None, marks: Any, key: Any, spec: WindowSpec, batch_size: int
+) -> Batch:
+    """A batch drawn uniformly from the union of prior data and replay, in a compiled program.
+
+    Args:
+        prior: prior data.
+        replay: the rings of :class:`driftpolicy.data.replay.Replay`, or None.
+        marks: ``[rings, 3]``, what each ring holds, as :meth:`Replay.marks` says it.
+        key: of this batch.
+        spec: of the windows.
+        batch_size: windows in the batch.
+    """
+    held, size = prior.starts.shape[0], prior.last.shape[0]
+    nowhere = jnp.full(batch_size, -1, jnp.int32)
+    if replay is None:
+        drawn = jax.random.randint(key, (batch_size,), 0, held)
+        ring = jnp.zeros(batch_size, jnp.int32)
+        return cut_windows(prior, prior.starts[drawn], spec, ring=ring, size=size, newest=nowhere)
+    begins, transitions, newest = marks.T
+    ends = jnp.cumsum(transitions - begins)
+    drawn = jax.random.randint(key, (batch_size,), 0, held + ends[-1])
+    online = drawn - held
+    ring = jnp.searchsorted(ends, online, side="right").clip(0, len(ends) - 1)
+    number = online - (ends - transitions)[ring]  # transitions are counted from the run's start
+    slots = replay.last.shape[0] // marks.shape[0]
+    first = replay.starts[ring * slots + number % slots]
+    parts = (
+        cut_windows(
+            prior,
+            prior.starts[drawn.clip(0, held - 1)],
+            spec,
+            ring=jnp.zeros_like(ring),
+            size=size,
+            newest=nowhere,
+        ),
+        cut_windows(replay, first, spec, ring=ring, size=slots, newest=newest[ring]),
+    )
+    return jax.tree.map(
+        lambda a, b: jnp.where(jax.lax.expand_dims(drawn < held, range(1, a.ndim)), a, b), *parts
+    )

@@ -103,7 +103,11 @@ class Workers:
         self._connections, self._processes = [], []
 
     def submit(self, worker: int, method: str, *arguments: Any) -> None:
-        """Call a method of a worker's object; its result comes out of :meth:`ready`."""
+        """Call a method of a worker's object; its result comes out of :meth:`ready`.
+
+        Raises:
+            UserError: if the worker was killed.
+        """
         try:
             self._connections[worker].send((method, arguments))
         except (BrokenPipeError, ConnectionResetError):
@@ -167,3 +171,30 @@ class Workers:
             f"an environment process died (exit code {code}): out of memory, or killed; "
             "continue with dfp resume, or use fewer processes"
         )
+
+
+class InProcess:
+    """The same for a single object in this process: each call is made when it is submitted."""
+
+    def __init__(self, target: Any):
+        """``target`` is the object."""
+        self._target = target
+        self._results: list[tuple[int, Any]] = []
+
+    def submit(self, worker: int, method: str, *arguments: Any) -> None:
+        """Call a method; its result comes out of :meth:`ready`."""
+        self._results.append((worker, getattr(self._target, method)(*arguments)))
+
+    def ready(self) -> list[tuple[int, Any]]:
+        """All results so far."""
+        results, self._results = self._results, []
+        return results
+
+    def call(self, worker: int, method: str, *arguments: Any) -> Any:
+        """Call a method."""
+        self.submit(worker, method, *arguments)
+        ((_, result),) = self.ready()
+        return result
+
+    def close(self) -> None:
+        """Nothing to end."""

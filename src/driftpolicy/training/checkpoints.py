@@ -17,7 +17,7 @@ import numpy as np
 from driftpolicy.data.files import read_npz, write_npz
 from driftpolicy.errors import UserError
 
-VERSION = 1
+VERSION = 2
 KEPT = 2
 _Tree = TypeVar("_Tree")
 
@@ -83,6 +83,19 @@ def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, 
         group, _, member = name.partition("/")
         found.setdefault(group, {})[member] = array
     return meta, found
+
+
+def require_current(meta: dict[str, Any], path: Path) -> None:
+    """Refuse to continue a run whose state was of another shape; its policy can still be loaded.
+
+    Raises:
+        UserError: if an older program wrote the checkpoint.
+    """
+    if meta["version"] != VERSION:
+        raise UserError(
+            f"checkpoint {path} has version {meta['version']}, this driftpolicy continues runs of "
+            f"version {VERSION}: evaluate its policy (dfp eval), or train anew"
+        )
 
 
 def tree_arrays(tree: Any) -> dict[str, Any]:

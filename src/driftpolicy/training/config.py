@@ -35,6 +35,11 @@ class TrainConfig:
     """First online steps, which only collect."""
     batch_size: int = 256
     """Windows per gradient step."""
+    num_envs: int = 1
+    """Environments that collect online, each in a process; gradient steps stay one per step."""
+    overlap: bool = True
+    """Make a chunk's gradient steps while the next chunk is executed, which was therefore decided
+    without them; off: decide after them, and wait."""
     replay_capacity: int = 1_000_000
     """Rows of the online replay ring: transitions plus one per episode."""
     eval_every: int = 100_000
@@ -68,12 +73,13 @@ class TrainConfig:
         """
         find_task(self.task)
         method_of(self.method)
-        for name in ("batch_size", "eval_every", "eval_episodes", "log_every", "processes"):
+        for name in ("batch_size", "num_envs", "eval_every", "eval_episodes", "log_every"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        require(self, "checkpoint_every", self.checkpoint_every >= 1, "at least 1")
+        for name in ("checkpoint_every", "processes"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
-        least = self.agent.chunk_length + 2
+        least = self.num_envs * (self.agent.chunk_length + 2)
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
         choice(self, "phase", ("offline-to-online", "offline-rl"))
         alone = self.phase != "offline-rl" or self.online_steps == 0

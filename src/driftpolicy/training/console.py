@@ -1,7 +1,8 @@
 """What a person sees while a run trains: a live bar on a terminal, plain lines in a log file."""
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -32,7 +33,7 @@ class TrainingDisplay:
         self._tasks = {}
         self._since: tuple[str, int, float] | None = None  # phase, step, time of the rate's start
         self._printed = 0.0
-        self._seen_eval: int | None = None
+        self._seen_evals: dict[int, int] = {}  # by run
 
     def __enter__(self) -> "TrainingDisplay":
         """Start drawing."""
@@ -44,8 +45,9 @@ class TrainingDisplay:
         """Stop drawing."""
         self._progress.stop()
 
-    def __call__(self, trainer: "Trainer") -> None:
-        """Show where the trainer is."""
+    def __call__(self, trainers: Sequence["Trainer"]) -> None:
+        """Show where the runs are: the evaluations of each, the progress of the last."""
+        trainer = min(trainers, key=lambda t: t.step)
         c = trainer.config
         phase = trainer.phase if trainer.step < c.total_steps else "online"
         start, total = (
@@ -60,20 +62,24 @@ class TrainingDisplay:
         done = trainer.step - start
         note = self._note(trainer, total - done, now)
         self._progress.update(self._tasks[phase], completed=done, note=note)
-        evaluation = trainer.last_eval
-        if evaluation is not None and evaluation["step"] != self._seen_eval:
-            self._seen_eval = evaluation["step"]
-            self._console.print(
-                f"  step {evaluation['step']:>9,} {evaluation['phase']:<7}  success "
-                f"[bold]{100 * evaluation['success']:.0f}%[/bold]  return "
-                f"{evaluation['return']:.1f}  length {evaluation['length']:.0f}",
-                highlight=False,
-            )
-            # Evaluation stopped the clock: start the rate anew.
-            self._since = (phase, trainer.step, time.monotonic())
+        for index, one in enumerate(trainers):
+            seed = f"  seed {one.config.seed}" if len(trainers) > 1 else ""
+            if one.last_eval and self._seen_evals.get(index) != one.last_eval["step"]:
+                self._seen_evals[index] = one.last_eval["step"]
+                self._print_evaluation(one.last_eval, seed)
+                # Evaluation stopped the clock: start the rate anew.
+                self._since = (phase, trainer.step, time.monotonic())
         if not self._console.is_terminal and now - self._printed > _PLAIN_EVERY:
             self._printed = now
             self._console.print(f"  {phase} {done:,}/{total:,} {note}", highlight=False)
+
+    def _print_evaluation(self, evaluation: dict[str, Any], seed: str) -> None:
+        self._console.print(
+            f"  step {evaluation['step']:>9,} {evaluation['phase']:<7}{seed}  success "
+            f"[bold]{100 * evaluation['success']:.0f}%[/bold]  return "
+            f"{evaluation['return']:.1f}  length {evaluation['length']:.0f}",
+            highlight=False,
+        )
 
     def _note(self, trainer: "Trainer", left: int, now: float) -> str:
         assert self._since is not None

@@ -1,6 +1,6 @@
 """Evaluation: whole chunks, seeded episodes, environments in parallel processes."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,44 +8,12 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from driftpolicy.agents import Agent
-from driftpolicy.envs.base import Environment, episode_seed, make_environment
+from driftpolicy.envs.base import episode_seed
+from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.tasks import Task
 
 _EVALUATION = 2  # names the stream of episode seeds; training's is another
-
-
-class Episode(NamedTuple):
-    """What an episode came to."""
-
-    success: bool
-    total_reward: float
-    length: int
-
-
-class EpisodeRunner:
-    """An environment that executes whole chunks; lives in a worker process."""
-
-    def __init__(self, task: Task, environment: Environment | None = None):
-        """Make the task's environment, unless one is given."""
-        self.environment = environment or make_environment(task)
-        self._reward, self._steps = 0.0, 0
-
-    def reset(self, seed: int) -> np.ndarray:
-        """Start the episode of this seed; its first observation."""
-        self._reward, self._steps = 0.0, 0
-        return self.environment.reset(seed)
-
-    def execute(self, chunk: np.ndarray) -> np.ndarray | Episode:
-        """Run the chunk open-loop: the next observation, or the episode if it ended."""
-        observation = np.empty(0)
-        for action in chunk:
-            observation, reward, terminated, truncated, success = self.environment.step(action)
-            self._reward += reward
-            self._steps += 1
-            if terminated or truncated:
-                return Episode(success, self._reward, self._steps)
-        return observation
 
 
 def evaluation_workers(task: Task, processes: int) -> Workers:

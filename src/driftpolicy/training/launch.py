@@ -1,9 +1,11 @@
 """From a config or a run folder to a finished run: data, processes, signals, display."""
 
+import contextlib
+import dataclasses
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
+from driftpolicy.training.loop import train
 from driftpolicy.training.plots import plot_curves
 from driftpolicy.training.restore import RunKeys
 from driftpolicy.training.run import RunFolder
@@ -84,8 +87,12 @@ def find_data(config: TrainConfig, console: Console) -> Path:
     return path
 
 
-def launch(folder: RunFolder, console: Console, *, max_minutes: float | None = None) -> int:
-    """Run what the folder's config says, from its last checkpoint or from the start, to the end.
+def launch(
+    folders: Sequence[RunFolder], console: Console, *, max_minutes: float | None = None
+) -> int:
+    """Run what the folders' configs say, from their last checkpoints or from the start, to the end.
+
+    Several are trained side by side in one program; they may differ in their seed alone.
 
     Returns:
         The exit status: 0 when finished or out of time, 128 + n when stopped by signal n.
@@ -93,12 +100,19 @@ def launch(folder: RunFolder, console: Console, *, max_minutes: float | None = N
     Raises:
         UserError: for everything a user can mend.
     """
-    config = folder.config()
     stop = Stop(max_minutes)
-    with folder.lock():
-        if folder.finished():
-            console.print(f"{folder.path} is finished: {folder.summary}")
+    with contextlib.ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder.lock())
+        for folder in folders:
+            if folder.finished():
+                console.print(f"{folder.path} is finished: {folder.summary}")
+        folders = [folder for folder in folders if not folder.finished()]
+        if not folders:
             return 0
+        configs = [folder.config() for folder in folders]
+        _require_alike(configs)
+        config = configs[0]
         path = find_data(config, console)
         task = find_task(config.task)
         data = source_of(task).describe(path)
@@ -109,29 +123,53 @@ def launch(folder: RunFolder, console: Console, *, max_minutes: float | None = N
             highlight=False,
             soft_wrap=True,
         )
-        sinks = open_sinks(config.loggers, folder.path, json.loads(config.to_json()))
-        title = f"{config.method} on {config.task}, seed {config.seed}"
-        with evaluation_workers(task, config.processes) as workers, stop.listening():
-            trainer = Trainer(config, folder, dataset, workers, data["crc32"], sinks)
-            try:
-                if trainer.step:
-                    console.print(f"Continuing from step {trainer.step:,}", highlight=False)
-                with TrainingDisplay(console, title) as display:
-                    finished = trainer.run(stop, display)
-            finally:
-                trainer.close()
-        plot_curves(folder, config, title, folder.curves)
+        workers = stack.enter_context(evaluation_workers(task, config.processes))
+        stack.enter_context(stop.listening())
+        trainers = []
+        for own, folder in zip(configs, folders, strict=True):
+            sinks = open_sinks(own.loggers, folder.path, json.loads(own.to_json()))
+            trainers.append(Trainer(own, folder, dataset, workers, data["crc32"], sinks))
+            stack.callback(trainers[-1].close)
+        del dataset  # the trainers keep what is on the device
+        for trainer in trainers:
+            if trainer.step:
+                where = f"{trainer.folder.path}: continuing" if len(trainers) > 1 else "Continuing"
+                console.print(f"{where} from step {trainer.step:,}", highlight=False)
+        with TrainingDisplay(console, _title(configs)) as display:
+            finished = train(trainers, stop, display)
+        for trainer in trainers:
+            plot_curves(
+                trainer.folder, trainer.config, _title([trainer.config]), trainer.folder.curves
+            )
+            if trainer.finished:
+                _finish(trainer.folder, trainer, data, console)
         if not finished:
             reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
+            left = [trainer for trainer in trainers if not trainer.finished]
             console.print(
-                f"Stopped by {reason} at step {trainer.step:,}; go on with: "
-                f"dfp resume {folder.path}",
+                f"Stopped by {reason} at step {left[0].step:,}; go on with: "
+                f"dfp resume {' '.join(str(trainer.folder.path) for trainer in left)}",
                 highlight=False,
                 soft_wrap=True,
             )
             return 128 + stop.signal if stop.signal else 0
-        _finish(folder, trainer, data, console)
     return 0
+
+
+def _require_alike(configs: Sequence[TrainConfig]) -> None:
+    """Raises a UserError unless the runs differ in nothing but their seed."""
+    for config in configs[1:]:
+        if dataclasses.replace(config, seed=configs[0].seed) != configs[0]:
+            raise UserError("runs trained side by side may differ in their seed alone")
+    if len({config.seed for config in configs}) < len(configs):
+        raise UserError("runs trained side by side must have different seeds")
+
+
+def _title(configs: Sequence[TrainConfig]) -> str:
+    """What the runs are."""
+    noun = "seed" if len(configs) == 1 else "seeds"
+    seeds = ", ".join(str(config.seed) for config in configs)
+    return f"{configs[0].method} on {configs[0].task}, {noun} {seeds}"
 
 
 def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: Console) -> None:

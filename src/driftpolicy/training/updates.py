@@ -1,44 +1,156 @@
-"""Gradient steps in compiled blocks."""
+"""Gradient steps in compiled blocks: sampling, loss and optimiser without the host."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from driftpolicy.agents import Agent
-from driftpolicy.batch import Batch
+from driftpolicy.data.transitions import Rows, WindowSpec, draw_windows
 
-_Logs = dict[str, Float[Array, " steps"]]
+Logs = dict[str, Any]
+"""Each metric per step, ``[steps]``, zero beyond the block's count."""
 
 
-@jax.jit
-def update_block(
-    agent: Agent,
-    batches: Batch,
-    key: PRNGKeyArray,
-    first_step: Int[Array, ""],
-    count: Int[Array, ""],
-) -> tuple[Agent, _Logs]:
-    """``count`` gradient steps in one compiled program, the same as one call of ``update`` each.
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A run's next gradient steps.
 
-    Args:
-        agent: before the first step.
-        batches: arrays ``[steps, batch, ...]``, of which the first ``count`` are used.
+    Attributes:
+        agent: before the first of them.
+        prior: prior data, on the device.
+        replay: the mirror of the replay, or None in the offline phase.
+        marks: ``[steps, rings, 3]``, what the replay held at each step, or None.
         key: of the run; step ``t`` uses ``fold_in(key, t)`` and depends on nothing else.
-        first_step: ``t`` of the first step.
-        count: a value, not a shape: one compilation serves any number up to ``steps``.
+        first: ``t`` of the first step.
+        count: how many; a value, not a shape: one compilation serves any number up to ``steps``.
+        spec: of the windows.
+        batch_size: windows per step.
+        steps: the most a block of this kind can hold.
+    """
+
+    agent: Agent
+    prior: Rows
+    replay: Rows | None
+    marks: Any
+    key: PRNGKeyArray
+    first: int
+    count: int
+    spec: WindowSpec
+    batch_size: int
+    steps: int
+
+
+def update(requests: Sequence[Request]) -> list[tuple[Agent, Logs]]:
+    """Make the gradient steps of several runs that train on the same prior data.
+
+    On a CPU one run after the other, exactly as each would alone. On an accelerator those whose
+    blocks have the same shape are one program, vectorised over the runs.
 
     Returns:
-        The agent, and each metric per step (zero beyond ``count``).
+        Of each run its agent and its logs; they may still be under way.
     """
-    steps = batches.reward.shape[0]
-    first = jax.tree.map(lambda a: a[0], batches)
-    shapes = jax.eval_shape(lambda a, b: a.update(b, key)[1], agent, first)
+    if jax.default_backend() == "cpu" or len(requests) == 1:
+        return [_alone(request) for request in requests]
+    groups: dict[Any, list[int]] = {}
+    for i, request in enumerate(requests):
+        kind = (request.replay is None, request.spec, request.batch_size, request.steps)
+        groups.setdefault(kind, []).append(i)
+    results: dict[int, tuple[Agent, Logs]] = {}
+    for members in groups.values():
+        found = _together([requests[i] for i in members])
+        results |= dict(zip(members, found, strict=True))
+    return [results[i] for i in range(len(requests))]
+
+
+def _alone(r: Request) -> tuple[Agent, Logs]:
+    values = (r.agent, r.prior, r.replay, r.marks, r.key, jnp.int32(r.first), jnp.int32(r.count))
+    return _block(*values, spec=r.spec, batch_size=r.batch_size, steps=r.steps)
+
+
+def _together(requests: list[Request]) -> list[tuple[Agent, Logs]]:
+    shared = requests[0]
+    counts = {request.count for request in requests}
+    own = [(r.agent, r.replay, r.marks, r.key, jnp.int32(r.first)) for r in requests]
+    return _blocks(
+        tuple(own),
+        shared.prior,
+        # One number for all spares choosing between old and new parameters at every step.
+        jnp.int32(shared.count) if len(counts) == 1 else jnp.int32([r.count for r in requests]),
+        spec=shared.spec,
+        batch_size=shared.batch_size,
+        steps=shared.steps,
+    )
+
+
+@partial(jax.jit, static_argnames=("spec", "batch_size", "steps"))
+def _blocks(
+    own: tuple, prior: Rows, count: jax.Array, *, spec: WindowSpec, batch_size: int, steps: int
+) -> list[tuple[Agent, Logs]]:
+    def one(own: Any, count: jax.Array) -> tuple[Agent, Logs]:
+        agent, replay, marks, key, first = own
+        values = (agent, prior, replay, marks, key, first, count)
+        return _block(*values, spec=spec, batch_size=batch_size, steps=steps)
+
+    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *own)
+    found = jax.vmap(one, in_axes=(0, None if count.ndim == 0 else 0))(stacked, count)
+    return [jax.tree.map(itemgetter(i), found) for i in range(len(own))]
+
+
+@partial(jax.jit, static_argnames=("spec", "batch_size", "steps"))
+def _block(
+    agent: Agent,
+    prior: Rows,
+    replay: Rows | None,
+    marks: Any,
+    key: PRNGKeyArray,
+    first: jax.Array,
+    count: jax.Array,
+    *,
+    spec: WindowSpec,
+    batch_size: int,
+    steps: int,
+) -> tuple[Agent, Logs]:
+    """``count`` gradient steps."""
+
+    def step(i: Any, agent: Agent) -> tuple[Agent, Logs]:
+        own_key = jax.random.fold_in(key, first + i)
+        now = None if marks is None else marks[i]
+        return _step(agent, prior, replay, now, own_key, spec=spec, batch_size=batch_size)
+
+    def body(i: Any, carry: tuple[Agent, Logs]) -> tuple[Agent, Logs]:
+        agent, metrics = step(i, carry[0])
+        return agent, {name: log.at[i].set(metrics[name]) for name, log in carry[1].items()}
+
+    shapes = jax.eval_shape(step, 0, agent)[1]
     logs = {name: jnp.zeros(steps, shape.dtype) for name, shape in shapes.items()}
-
-    def body(i: Int[Array, ""], carry: tuple[Agent, _Logs]) -> tuple[Agent, _Logs]:
-        agent, logs = carry
-        batch = jax.tree.map(lambda a: a[i], batches)
-        agent, metrics = agent.update(batch, jax.random.fold_in(key, first_step + i))
-        return agent, {name: log.at[i].set(metrics[name]) for name, log in logs.items()}
-
     return jax.lax.fori_loop(0, count, body, (agent, logs))
+
+
+@partial(jax.jit, static_argnames=("spec", "batch_size"), inline=True)
+def _step(
+    agent: Agent,
+    prior: Rows,
+    replay: Rows | None,
+    marks: Any,
+    key: PRNGKeyArray,
+    *,
+    spec: WindowSpec,
+    batch_size: int,
+) -> tuple[Agent, Logs]:
+    """Draw a batch; one call of ``update``."""
+    sample_key, update_key = jax.random.split(key)
+    batch = draw_windows(prior, replay, marks, sample_key, spec, batch_size)
+    return agent.update(batch, update_key)
+
+
+def metric_names(request: Request) -> list[str]:
+    """What the blocks of a run log, in alphabetical order."""
+    values = (request.agent, request.prior, None, None, request.key)
+    static = {"spec": request.spec, "batch_size": request.batch_size}
+    return sorted(jax.eval_shape(partial(_step, **static), *values)[1])

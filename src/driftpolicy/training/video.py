@@ -10,10 +10,11 @@ from jaxtyping import PRNGKeyArray
 
 from driftpolicy.agents import Agent
 from driftpolicy.envs.base import Environment, Step, make_environment
+from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
-from driftpolicy.training.evaluation import Episode, EpisodeRunner, decide, episode_seeds
+from driftpolicy.training.evaluation import decide, episode_seeds
 
 _SIZE = 480  # pixels, both ways; a multiple of 16 suits every codec
 _RATE = 20  # frames per second: the control rate, so a film runs in real time

@@ -1,0 +1,105 @@
+"""Whole chunks executed open-loop, by objects that can live in processes of their own."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from driftpolicy.envs.base import Environment, Session, make_environment
+from driftpolicy.envs.tasks import Task
+
+
+class Episode(NamedTuple):
+    """What an episode came to."""
+
+    success: bool
+    total_reward: float
+    length: int
+
+
+class EpisodeRunner:
+    """Evaluation: an environment that runs episodes chunk by chunk."""
+
+    def __init__(self, task: Task, environment: Environment | None = None):
+        """Make the task's environment, unless one is given."""
+        self.environment = environment or make_environment(task)
+        self._reward, self._steps = 0.0, 0
+
+    def reset(self, seed: int) -> np.ndarray:
+        """Start the episode of this seed; its first observation."""
+        self._reward, self._steps = 0.0, 0
+        return self.environment.reset(seed)
+
+    def execute(self, chunk: np.ndarray) -> np.ndarray | Episode:
+        """Run the chunk open-loop: the next observation, or the episode if it ended."""
+        observation = np.empty(0)
+        for action in chunk:
+            observation, reward, terminated, truncated, success = self.environment.step(action)
+            self._reward += reward
+            self._steps += 1
+            if terminated or truncated:
+                return Episode(success, self._reward, self._steps)
+        return observation
+
+
+class Played(NamedTuple):
+    """What executing some actions came to: one entry per step that was made."""
+
+    observations: np.ndarray
+    """``[steps, observation]``, after each step."""
+    rewards: np.ndarray
+    """``[steps]``."""
+    terminated: bool
+    """The task ended with the last step."""
+    ended: bool
+    """The episode ended with the last step, in that way or by its time limit."""
+    success: bool
+    first: np.ndarray | None
+    """Where the next episode starts, if this one ended."""
+
+
+class Player:
+    """Training: an environment that plays episode after episode and can be stored in the middle."""
+
+    def __init__(self, task: Task):
+        """Make the task's environment."""
+        self._session = Session(make_environment(task))
+
+    def begin(self, seed: int) -> np.ndarray:
+        """Start the episode of this seed; its first observation."""
+        return self._session.reset(seed)
+
+    def play(self, actions: np.ndarray, next_seed: int) -> Played:
+        """Execute ``[steps, action]`` open-loop; an episode's end discards what is left of them.
+
+        Args:
+            actions: at least one.
+            next_seed: of the episode that begins if this one ends.
+        """
+        steps = []
+        ended = False
+        for action in actions:
+            steps.append(self._session.step(action))
+            ended = steps[-1].terminated or steps[-1].truncated
+            if ended:
+                break
+        return Played(
+            np.stack([step.observation for step in steps]),
+            np.array([step.reward for step in steps]),
+            steps[-1].terminated,
+            ended,
+            steps[-1].success,
+            self.begin(next_seed) if ended else None,
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint stores."""
+        return self._session.state()
+
+    def load(self, state: dict[str, np.ndarray]) -> np.ndarray:
+        """Restore :meth:`state`; the present observation.
+
+        Raises:
+            UserError: as :meth:`driftpolicy.envs.base.Session.load`.
+        """
+        self._session.load(state)
+        return state["observation"]

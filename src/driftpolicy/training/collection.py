@@ -1,0 +1,138 @@
+"""The online phase's environments: they act with the policy and fill the replay."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from driftpolicy.agents import Agent
+from driftpolicy.data.replay import Replay
+from driftpolicy.envs.base import episode_seed
+from driftpolicy.envs.episodes import Played, Player
+from driftpolicy.envs.parallel import InProcess, Workers
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.training.config import TrainConfig
+from driftpolicy.training.evaluation import decide
+from driftpolicy.training.logs import Means
+
+_TRAINING = 1  # names the stream of episode seeds; evaluation's is another
+EPISODE_METRICS = ("episode_success", "episode_return", "episode_length")
+
+
+class Collection:
+    """Environments in the middle of their episodes, each with what is left of its chunk.
+
+    The steps of several environments count in turn: the first of each, the second of each, ...
+    """
+
+    def __init__(self, config: TrainConfig, replay: Replay):
+        """Make the environments: in processes of their own where they can run beside something."""
+        task, count = find_task(config.task), config.num_envs
+        self._config = config
+        self._replay = replay
+        own = config.overlap or count > 1
+        self._players = Workers(count, Player, task) if own else InProcess(Player(task))
+        self._running: dict[int, np.ndarray] = {}  # the actions each is executing
+        self._observations: list[np.ndarray] = [np.zeros(0)] * count
+        self._pending: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * count
+        self._episodes = np.arange(count)  # numbers of the running episodes
+        self._rewards = np.zeros(count)
+        self._lengths = np.zeros(count, np.int64)
+
+    def start(self) -> None:
+        """Begin the first episodes."""
+        for i, episode in enumerate(self._episodes):
+            self._observations[i] = self._players.call(i, "begin", self._seed(int(episode)))
+            self._replay.start_episode(self._observations[i], i)
+
+    @property
+    def undecided(self) -> list[int]:
+        """The environments that have executed their chunk."""
+        return [i for i, pending in enumerate(self._pending) if len(pending) == 0]
+
+    def decide(self, agent: Agent, key: PRNGKeyArray) -> None:
+        """A chunk for each environment that has none."""
+        for i in self.undecided:
+            self._pending[i] = decide(agent, self._observations[i], jax.random.fold_in(key, i))
+
+    def submit(self, steps: int) -> None:
+        """Let the environments execute their chunks, together no more than ``steps`` steps."""
+        count = len(self._pending)
+        for i in range(count):
+            quota = steps // count + (i < steps % count)
+            actions, self._pending[i] = self._pending[i][:quota], self._pending[i][quota:]
+            if len(actions):
+                self._running[i] = actions
+                following = self._seed(int(self._episodes[i]) + count)
+                self._players.submit(i, "play", actions, following)
+
+    def results(self, means: Means) -> Iterator[None]:
+        """Wait for what was submitted; yields after each step, once it is in the replay."""
+        played: dict[int, Played] = {}
+        while len(played) < len(self._running):
+            played |= dict(self._players.ready())
+        sent, self._running = self._running, {}
+        for k in range(max(len(p.rewards) for p in played.values())):
+            for i in sorted(played):
+                if k < len(played[i].rewards):
+                    self._record(i, k, sent[i][k], played[i], means)
+                    yield
+
+    def _record(self, i: int, k: int, action: np.ndarray, played: Played, means: Means) -> None:
+        """Step ``k`` of environment ``i``."""
+        final = k == len(played.rewards) - 1
+        reward, observation = float(played.rewards[k]), played.observations[k]
+        self._replay.add(action, reward, final and played.terminated, observation, i)
+        self._observations[i] = observation
+        self._rewards[i] += reward
+        self._lengths[i] += 1
+        if final and played.ended:
+            assert played.first is not None
+            values = (float(played.success), float(self._rewards[i]), float(self._lengths[i]))
+            for name, value in zip(EPISODE_METRICS, values, strict=True):
+                means.add(name, value)
+            self._rewards[i], self._lengths[i] = 0.0, 0
+            self._episodes[i] += len(self._pending)
+            self._pending[i] = self._pending[i][:0]
+            self._observations[i] = played.first
+            self._replay.start_episode(played.first, i)
+
+    def _seed(self, episode: int) -> int:
+        return episode_seed(self._config.seed, _TRAINING, episode)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint stores."""
+        arrays: dict[str, np.ndarray] = {
+            "episodes": self._episodes,
+            "rewards": self._rewards,
+            "lengths": self._lengths,
+        }
+        for i, pending in enumerate(self._pending):
+            arrays[f"{i}.pending"] = pending
+            for name, array in self._players.call(i, "state").items():
+                arrays[f"{i}.environment.{name}"] = array
+        return arrays
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Restore :meth:`state`.
+
+        Raises:
+            UserError: as :meth:`driftpolicy.envs.base.Session.load`.
+        """
+        self._episodes, self._rewards, self._lengths = (
+            arrays[name].copy() for name in ("episodes", "rewards", "lengths")
+        )
+        for i in range(len(self._pending)):
+            self._pending[i] = arrays[f"{i}.pending"]
+            begins = f"{i}.environment."
+            state = {
+                name.removeprefix(begins): array
+                for name, array in arrays.items()
+                if name.startswith(begins)
+            }
+            self._observations[i] = self._players.call(i, "load", state)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._players.close()
