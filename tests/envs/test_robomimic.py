@@ -53,7 +53,8 @@ def test_the_same_seed_is_the_same_episode_and_another_is_not(environments, name
 
 @pytest.mark.parametrize("name", list(DIMENSIONS))
 def test_what_is_left_out_of_a_step_changes_no_state(environments, name):
-    """Against plain robosuite, its doubled forward passes and all of its sensors on."""
+    """Against plain robosuite, its doubled forward passes and all of its sensors on; and what is
+    seen and earned against the same simulator with its own control loop."""
     environment = environments[name]
     plain = robosuite.make(
         **default_arguments(find_task(f"{name}-mh-low_dim").environment) | {"lite_physics": False},
@@ -66,10 +67,13 @@ def test_what_is_left_out_of_a_step_changes_no_state(environments, name):
     )
     plain.rng.bit_generator.state = np.random.default_rng(4).bit_generator.state
     plain.reset()
-    environment.reset(4)
+    whole = make_environment(find_task(f"{name}-mh-low_dim"))
+    del whole.simulator._pre_action, whole.simulator._update_observables  # the class's are back
+    np.testing.assert_array_equal(environment.reset(4), whole.reset(4))
     for action in actions(4, steps=200).astype(np.float64):
         plain.step(action)
-        environment.step(action)
+        for one, other in zip(environment.step(action), whole.step(action), strict=True):
+            np.testing.assert_array_equal(one, other)
         ours, theirs = (each.sim.get_state().flatten() for each in (environment.simulator, plain))
         np.testing.assert_array_equal(ours, theirs)
 
@@ -129,6 +133,16 @@ def test_the_observation_is_the_four_parts_in_order(environments):
     np.testing.assert_allclose(seen[3:7], values["robot0_eef_quat"], rtol=1e-6)
     np.testing.assert_allclose(seen[7:9], values["robot0_gripper_qpos"], rtol=1e-6)
     np.testing.assert_allclose(seen[9:12], values["cube_pos"], rtol=1e-6)
+
+
+def test_other_controllers_keep_their_own_loop():
+    arguments = default_arguments("Lift")
+    for gains, streamlined in (("variable_kp", False), ("fixed", True)):
+        arguments["controller_configs"]["body_parts"]["right"]["impedance_mode"] = gains
+        simulator = make_simulator(arguments)
+        assert ("_pre_action" in vars(simulator)) is streamlined
+        simulator.reset()
+        simulator.step(np.zeros(simulator.action_dim))
 
 
 def test_old_controllers_are_converted():

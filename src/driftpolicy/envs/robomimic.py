@@ -84,6 +84,8 @@ def modern_arguments(environment: str, arguments: dict[str, Any]) -> dict[str, A
 def make_simulator(arguments: dict[str, Any]) -> Any:
     """A robosuite environment that never renders by itself and is never done by itself."""
     robosuite = require_robosuite()
+    from driftpolicy.envs.osc import streamline
+
     simulator = robosuite.make(
         **arguments,
         has_renderer=False,
@@ -98,6 +100,7 @@ def make_simulator(arguments: dict[str, Any]) -> Any:
         if name not in OBSERVATION_KEYS and sensor.modality != "object":
             simulator.modify_observable(name, "enabled", False)
             simulator.modify_observable(name, "active", False)
+    streamline(simulator)
     return simulator
 
 

@@ -24,8 +24,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "critic_aggregation": "min",
         "terminal_windows": "keep",
     },
-    # Some five minutes a run on one CPU core, for comparisons between methods: little of everything,
-    # and every window that holds a success; all else as published.
+    # Some five minutes a run on one CPU core, to compare methods: little of everything, and every
+    # window that holds a success; all else as published.
     "small": {
         "offline_steps": 6_000,
         "online_steps": 6_000,
