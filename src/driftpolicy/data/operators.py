@@ -106,13 +106,13 @@ class Operator:
         finger = self._rng.choice([0.0, np.pi / 2, np.pi / 4, -np.pi / 4])
         yield from self._grasp(can, lambda: finger, depth=0.01)
         bin_ = np.array(simulator.target_bin_placements[simulator.object_id])
-        spread = self._rng.uniform(-0.03, 0.03, 2)
-        over = np.array([*(bin_[:2] + spread), bin_[2] + 0.3])
+        spread = self._rng.uniform(-0.08, -0.02, 2)  # its near half: the arm reaches no further
+        over = np.array([*(bin_[:2] + spread), bin_[2] + 0.24])
         up = self._hand + _up(0.22)
         yield from self._go(lambda: up, lambda: finger, _CLOSE, near=0.06)
-        yield from self._way(over, lambda: finger, _CLOSE)
-        low = over - [0.0, 0.0, 0.16]
-        yield from self._go(lambda: low, lambda: finger, _CLOSE, steps=60)
+        yield from self._way(over, lambda: finger, _CLOSE, near=0.06)
+        low = over - [0.0, 0.0, 0.1]
+        yield from self._go(lambda: low, lambda: finger, _CLOSE, near=0.03, steps=60)
         yield from self._release(lambda: finger)
 
     def _square(self) -> Iterator[np.ndarray]:
@@ -187,7 +187,11 @@ class Operator:
         yield from self._hold(_OPEN, 10)
 
     def _way(
-        self, goal: Vector, finger: Callable[[], float] | None, grip: float
+        self,
+        goal: Vector,
+        finger: Callable[[], float] | None,
+        grip: float,
+        near: float = 0.02,
     ) -> Iterator[np.ndarray]:
         """To a place by a bend to one side, and past it where the operator overshoots."""
         skill, rng = self._skill, self._rng
@@ -202,8 +206,8 @@ class Operator:
         if skill.overshoot:
             past = goal + along / length * rng.uniform(0.5, 1.0) * skill.overshoot
             past[2] = max(past[2], goal[2])
-            yield from self._go(lambda: past, finger, grip, near=0.02)
-        yield from self._go(lambda: goal, finger, grip, near=0.02)
+            yield from self._go(lambda: past, finger, grip, near=near)
+        yield from self._go(lambda: goal, finger, grip, near=near)
 
     def _go(
         self,
