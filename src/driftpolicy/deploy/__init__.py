@@ -2,5 +2,7 @@
 
 from driftpolicy.deploy.metadata import Metadata
 from driftpolicy.deploy.policy import Policy
+from driftpolicy.deploy.report import Report
+from driftpolicy.deploy.runner import ChunkRunner
 
-__all__ = ["Metadata", "Policy"]
+__all__ = ["ChunkRunner", "Metadata", "Policy", "Report"]

@@ -14,7 +14,7 @@ import safetensors.numpy
 from jaxtyping import Float32
 
 from driftpolicy.agents.actor_critic import ActorCritic
-from driftpolicy.data.files import write_atomically
+from driftpolicy.data.files import read_npz, write_atomically
 from driftpolicy.deploy import Metadata, Policy
 from driftpolicy.envs import robomimic
 from driftpolicy.envs.tasks import find_task
@@ -70,8 +70,9 @@ def export_policy(
     checkpoint = checkpoints.checkpoint_of(run)
     agent, config, meta = load_agent(checkpoint)
     assert isinstance(agent, ActorCritic)
-    _, groups = checkpoints.load(checkpoint, "replay/observations")
-    met = groups.get("replay", {}).get("observations", np.zeros((0, meta["dims"][0]), np.float32))
+    name = "replay/observations"
+    stored = read_npz(checkpoint, what="checkpoint", only=(name,))
+    met = stored.get(name, np.zeros((0, meta["dims"][0]), np.float32))
     scaling = meta.get("scaling")
     if scaling is not None:
         met = _in_task(met, scaling)
