@@ -5,6 +5,7 @@ of the critic ensemble are separate products: on a CPU a batched product of two 
 the speed of two plain ones.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -123,7 +124,30 @@ def draw_noise(
     return jax.random.normal(key, (*observation.shape[:-1], count, dim), observation.dtype)
 
 
-class Pushforward(eqx.Module):
+class Actor(eqx.Module):
+    """A module of parameters that makes action chunks of noise."""
+
+    @property
+    @abstractmethod
+    def noise_dim(self) -> int:
+        """``S``, the numbers of the noise from which one chunk is made."""
+
+    @abstractmethod
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """The chunks, in [-1, 1], that these draws of ``N(0, I)`` become in each state."""
+
+    def sample(
+        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "*batch {count} chunk"]:
+        """``count`` chunks in [-1, 1] for each state."""
+        return self.push(observation, draw_noise(observation, count, self.noise_dim, key=key))
+
+
+class Pushforward(Actor):
     """The one-step policy ``a = f(eps, s)``, ``pi(.|s) = f(., s)# N(0, I)`` (``method.md`` 1)."""
 
     mlp: MLP
@@ -142,14 +166,20 @@ class Pushforward(eqx.Module):
         """Push ``noise`` forward; leading axes broadcast. The output is not clipped."""
         return self.mlp(observation, noise)
 
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """``count`` samples ``clip(f(eps_i, s), -1, 1)`` in each state, ``eps_i ~ N(0, I)``.
+    @property
+    def noise_dim(self) -> int:
+        """``S``."""
+        return self.chunk_dim
+
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """``clip(f(eps_i, s), -1, 1)`` in each state.
 
         A number that was clipped has no gradient: a loss on the samples cannot pull it back.
         """
-        noise = draw_noise(observation, count, self.chunk_dim, key=key)
         return jnp.clip(self(observation[..., None, :], noise), -1.0, 1.0)
 
 

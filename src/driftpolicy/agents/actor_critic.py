@@ -7,7 +7,7 @@ decisions, the top-K selection and the moving anchor are here.
 import dataclasses
 import math
 from abc import abstractmethod
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -18,20 +18,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from driftpolicy.agents.base import Agent, AgentConfig, Metrics, optimiser, polyak, require
 from driftpolicy.agents.critic import Critic
 from driftpolicy.batch import Batch
-from driftpolicy.networks import CriticEnsemble
+from driftpolicy.networks import Actor, CriticEnsemble
 
 _Config = TypeVar("_Config", bound=AgentConfig)
-
-
-@runtime_checkable
-class Actor(Protocol):
-    """A module of parameters that can be asked for action chunks."""
-
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """``count`` chunks in [-1, 1] for each state."""
-        ...
 
 
 class ActorCritic(Agent[_Config]):
@@ -86,6 +75,20 @@ class ActorCritic(Agent[_Config]):
     ) -> Float[Array, "*batch chunk action"]:
         """The method's decision, as H actions."""
         return self._as_actions(self.decide(observation, key))
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """N' and ``S``."""
+        return self.config.best_of, self.actor.noise_dim
+
+    def act_from(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch candidates flat"],
+    ) -> Float[Array, "*batch chunk action"]:
+        """The same decision, its candidates pushed forward from ``noise``."""
+        chunks = self.actor.push(observation, noise)
+        return self._as_actions(self.critic.best(observation, chunks))
 
     def start_online(self) -> "ActorCritic":
         """Nothing changes but the data, unless the method says so."""

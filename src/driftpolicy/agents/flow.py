@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from driftpolicy.agents.actor_critic import ActorCritic
 from driftpolicy.agents.base import AgentConfig, Metrics, require, valid_mean
 from driftpolicy.batch import Batch
-from driftpolicy.networks import VelocityField, draw_noise
+from driftpolicy.networks import Actor, VelocityField
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class QCBFNConfig(FlowConfig):
     best_of: int = 32
 
 
-class BehaviourFlow(eqx.Module):
+class BehaviourFlow(Actor):
     """The flow ``dx/dt = v(s, x, t)`` that carries noise at ``t = 0`` to actions at ``t = 1``."""
 
     velocity: VelocityField
@@ -68,11 +68,17 @@ class BehaviourFlow(eqx.Module):
 
         return jax.lax.fori_loop(0, self.steps, step, noise)
 
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """``count`` samples in each state, clipped to [-1, 1]."""
-        noise = draw_noise(observation, count, self.velocity.chunk_dim, key=key)
+    @property
+    def noise_dim(self) -> int:
+        """``S``."""
+        return self.velocity.chunk_dim
+
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """Where the flow carries the noise, clipped to [-1, 1]."""
         return jnp.clip(self.integrate(observation[..., None, :], noise), -1.0, 1.0)
 
 

@@ -8,7 +8,6 @@ import dataclasses
 import math
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -17,7 +16,7 @@ from driftpolicy.agents.actor_critic import ActorCritic
 from driftpolicy.agents.base import Metrics, require
 from driftpolicy.agents.flow import BehaviourFlow, FlowConfig, flow_matching_loss
 from driftpolicy.batch import Batch
-from driftpolicy.networks import Pushforward, VelocityField, draw_noise
+from driftpolicy.networks import Actor, Pushforward, VelocityField, draw_noise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,17 +44,24 @@ class FQLConfig(QCFQLConfig):
     chunk_length: int = 1
 
 
-class FlowAndStudent(eqx.Module):
+class FlowAndStudent(Actor):
     """The behaviour flow, which only teaches, and the student, which acts."""
 
     flow: BehaviourFlow
     student: Pushforward
 
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """The student's samples, clipped to [-1, 1]."""
-        return self.student.sample(observation, count, key=key)
+    @property
+    def noise_dim(self) -> int:
+        """``S``."""
+        return self.student.noise_dim
+
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """The student's chunks, clipped to [-1, 1]."""
+        return self.student.push(observation, noise)
 
 
 class FQL(ActorCritic[QCFQLConfig]):

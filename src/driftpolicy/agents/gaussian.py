@@ -8,7 +8,6 @@ import dataclasses
 import math
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -16,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from driftpolicy.agents.actor_critic import ActorCritic
 from driftpolicy.agents.base import AgentConfig, Metrics, require, window_valid
 from driftpolicy.batch import Batch
-from driftpolicy.networks import MLP, draw_noise, lift
+from driftpolicy.networks import MLP, Actor, lift
 
 _LOG_DEVIATION_RANGE = (-5.0, 2.0)
 _ADVANTAGE_WEIGHT_LIMIT = 100.0
@@ -52,7 +51,7 @@ class IQLConfig(AgentConfig):
         require(self, "advantage_temperature", within, "finite and at least 0")
 
 
-class GaussianPolicy(eqx.Module):
+class GaussianPolicy(Actor):
     """``N(tanh(m(s)), diag(exp(log_deviation))^2)``."""
 
     mlp: MLP
@@ -75,12 +74,19 @@ class GaussianPolicy(eqx.Module):
         mean, deviation = self(observation), lift(self.deviation(), action.ndim)
         return jnp.sum(jax.scipy.stats.norm.logpdf(action, mean, deviation), axis=-1)
 
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """The mean, then ``count - 1`` samples, clipped to [-1, 1]."""
-        noise = draw_noise(observation, count, self.log_deviation.shape[-1], key=key)
-        noise = noise.at[..., 0, :].set(0.0)
+    @property
+    def noise_dim(self) -> int:
+        """``S``."""
+        return self.log_deviation.shape[-1]
+
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """The mean, then a sample for each draw but the first, clipped to [-1, 1]."""
+        drawn = (jnp.arange(noise.shape[-2]) > 0).astype(noise.dtype)
+        noise = lift(drawn[:, None], noise.ndim) * noise
         spread = lift(self.deviation(), noise.ndim) * noise
         return jnp.clip(self(observation)[..., None, :] + spread, -1.0, 1.0)
 
@@ -121,17 +127,24 @@ class BC(ActorCritic[BCConfig]):
         return loss, {"bc_loss": loss}
 
 
-class PolicyAndValue(eqx.Module):
+class PolicyAndValue(Actor):
     """The policy, which acts, and ``V(s)``, the expectile of its critic over the data's actions."""
 
     policy: GaussianPolicy
     value: MLP
 
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """The policy's samples."""
-        return self.policy.sample(observation, count, key=key)
+    @property
+    def noise_dim(self) -> int:
+        """``S``."""
+        return self.policy.noise_dim
+
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """The policy's chunks."""
+        return self.policy.push(observation, noise)
 
 
 class IQL(ActorCritic[IQLConfig]):

@@ -9,7 +9,6 @@ import dataclasses
 import math
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
 from driftpolicy.agents.base import Metrics, require, valid_mean
 from driftpolicy.batch import Batch
-from driftpolicy.networks import VelocityField, draw_noise
+from driftpolicy.networks import Actor, VelocityField
 
 _LOGIT_MEAN, _LOGIT_DEVIATION = -0.4, 1.0
 
@@ -48,7 +47,7 @@ class MVPConfig(MVPTopKConfig):
     improvement_weight: float = 0.0
 
 
-class MeanVelocity(eqx.Module):
+class MeanVelocity(Actor):
     """The one-step policy ``a = eps - u(s, eps, 0, 1)``."""
 
     velocity: VelocityField
@@ -63,11 +62,17 @@ class MeanVelocity(eqx.Module):
         """``u(s, z, r, t)``, the mean velocity from ``r`` to ``t`` of what is at ``z`` at ``t``."""
         return self.velocity(observation, z, jnp.concatenate([r, t], axis=-1))
 
-    def sample(
-        self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """``count`` samples in each state, clipped to [-1, 1]."""
-        noise = draw_noise(observation, count, self.velocity.chunk_dim, key=key)
+    @property
+    def noise_dim(self) -> int:
+        """``S``."""
+        return self.velocity.chunk_dim
+
+    def push(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch count chunk"],
+    ) -> Float[Array, "*batch count chunk"]:
+        """``eps - u(s, eps, 0, 1)``, clipped to [-1, 1]."""
         zero = jnp.zeros((*noise.shape[:-1], 1), noise.dtype)
         velocity = self(observation[..., None, :], noise, zero, zero + 1.0)
         return jnp.clip(noise - velocity, -1.0, 1.0)

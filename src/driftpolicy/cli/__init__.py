@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a policy: offline, then online",
     "resume": "continue a run from its last checkpoint",
     "eval": "evaluate a trained policy, film it",
+    "export": "write a trained policy as an ONNX file, for a robot",
     "data": "collect, inspect or download prior data",
     "tasks": "list the tasks",
     "doctor": "check versions, devices and rendering",

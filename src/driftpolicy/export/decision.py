@@ -1,0 +1,113 @@
+"""A run's decision as one pure function of an observation in the task's units and of noise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+from jaxtyping import Array, Float
+from onnx import helper
+
+from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.export.graph import Graph, Tensor
+from driftpolicy.export.operators import translate
+from driftpolicy.networks import lift
+
+LEAST_OPSET = 18
+"""Reductions take their axes as an input since then."""
+
+Scaling = Mapping[str, Sequence[float]]
+
+
+class Decision:
+    """``(observation [..., D], noise [..., N, S]) -> chunk [..., H, A]``, in the task's units.
+
+    The agent decides at ``(observation - mean) / deviation``; its actions ``a`` in [-1, 1] mean
+    ``low + (a + 1) (high - low) / 2``.
+    """
+
+    def __init__(self, agent: ActorCritic, scaling: Scaling | None):
+        """Of a trained agent.
+
+        Args:
+            agent: the trained one.
+            scaling: ``observation_mean``, ``observation_deviation``, ``action_low``,
+                ``action_high``; None if the agent's units are the task's.
+        """
+        self._agent = agent
+        self._scaling = None
+        if scaling is not None:
+            self._scaling = {name: jnp.asarray(v, jnp.float32) for name, v in scaling.items()}
+
+    def __call__(
+        self, observation: Float[Array, "*batch observation"], noise: Float[Array, "*batch n flat"]
+    ) -> Float[Array, "*batch chunk action"]:
+        """The decision."""
+        return self._in_task(self._agent.act_from(self._seen(observation), noise))
+
+    def candidates(
+        self, observation: Float[Array, " observation"], noise: Float[Array, "n flat"]
+    ) -> tuple[Float[Array, "n chunk action"], Float[Array, " n"]]:
+        """The chunks among which the decision chooses, and the critic's value of each."""
+        agent, seen = self._agent, self._seen(observation)
+        chunks = agent.actor.push(seen, noise)
+        length = agent.config.chunk_length
+        actions = self._in_task(chunks.reshape(len(chunks), length, -1))
+        return actions, agent.critic.score(seen, chunks)
+
+    def _seen(self, observation: Array) -> Array:
+        if self._scaling is None:
+            return observation
+        mean, deviation = (self._scaling[f"observation_{of}"] for of in ("mean", "deviation"))
+        rank = observation.ndim
+        return (observation - lift(mean, rank)) / lift(deviation, rank)
+
+    def _in_task(self, chunk: Array) -> Array:
+        if self._scaling is None:
+            return chunk
+        low, high = (lift(self._scaling[f"action_{of}"], chunk.ndim) for of in ("low", "high"))
+        return jnp.clip(low + (chunk + 1.0) * (high - low) / 2.0, low, high)
+
+
+def build_model(
+    decide: Decision,
+    observation_dim: int,
+    noise_shape: tuple[int, int],
+    *,
+    batch: int | None,
+    opset: int,
+) -> onnx.ModelProto:
+    """The function as an ONNX model: ``observation``, ``noise`` -> ``chunk``.
+
+    Args:
+        decide: traced for one state; a batch axis goes in front of everything.
+        observation_dim: D.
+        noise_shape: N and S.
+        batch: the length of the batch axis, or None for any.
+        opset: version of ONNX's operators, at least :data:`LEAST_OPSET`.
+
+    Raises:
+        UserError: if something in the function has no ONNX counterpart here.
+    """
+    shapes: dict[str, tuple[int, ...]] = {"observation": (observation_dim,), "noise": noise_shape}
+    traced = jax.make_jaxpr(decide)(*(jnp.zeros(shape) for shape in shapes.values()))
+    graph = Graph()
+    inputs = [Tensor(name, shape, np.dtype(np.float32)) for name, shape in shapes.items()]
+    (chunk,) = translate(traced, graph, inputs)
+    assert isinstance(chunk, Tensor)
+    operators = [helper.make_opsetid("", opset)]
+    return helper.make_model(
+        graph.model(shapes, ("chunk", chunk), batch or "batch"),
+        opset_imports=operators,
+        ir_version=helper.find_min_ir_version_for(operators),
+        producer_name="driftpolicy",
+    )
+
+
+def describe(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
+    """Add entries to the model's ``metadata_props``."""
+    props: Any = model.metadata_props
+    for name, text in entries.items():
+        props.add(key=name, value=text)

@@ -1,0 +1,148 @@
+"""An exported policy at run time: shapes, refusals, memory."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from driftpolicy.deploy import Policy
+from driftpolicy.errors import UserError
+from driftpolicy.export.run import export_policy
+from tests.export.common import ACTION, OBSERVATION, write_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("policy")
+    run = write_run(folder / "run")
+    export_policy(run, folder / "any.onnx", states=10)
+    export_policy(run, folder / "four.onnx", batch=4, states=10)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def policy(folder) -> Policy:
+    return Policy(folder / "any.onnx")
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_one_observation_or_many(policy):
+    many = rng().normal(size=(3, OBSERVATION))
+    chunks = policy.act(many, rng())
+    assert chunks.shape == (3, 2, ACTION)
+    assert chunks.dtype == np.float32
+    assert np.abs(chunks).max() <= 1
+    generator = rng()
+    for observation, chunk in zip(many, chunks, strict=True):
+        alone = policy.act(observation, generator)
+        assert alone.shape == (2, ACTION)
+        np.testing.assert_allclose(alone, chunk, atol=1e-6)
+
+
+def test_the_same_generator_gives_the_same_decision(policy):
+    observation = rng().normal(size=OBSERVATION)
+    first = policy.act(observation, rng())
+    kept = first.copy()
+    assert not np.array_equal(policy.act(observation, rng(1)), first)
+    np.testing.assert_array_equal(policy.act(observation.tolist(), rng()), first)
+    np.testing.assert_array_equal(first, kept)  # a result is the caller's own
+    noise = rng().standard_normal((4, 6), np.float32)
+    np.testing.assert_array_equal(policy.act_from(observation, noise), first)
+
+
+@pytest.mark.parametrize(
+    ("observation", "words"),
+    [
+        (
+            np.zeros(OBSERVATION + 1),
+            r"takes observations of 5 numbers.* not an array of shape \(6,\)",
+        ),
+        (np.zeros((1, 1, OBSERVATION)), "takes observations of 5 numbers"),
+        (np.zeros((0, OBSERVATION)), "takes observations of 5 numbers"),
+        (1.0, "takes observations of 5 numbers"),
+        ([0, 0, np.nan, 0, 0], "holds NaN"),
+        ([0, 0, 1e300, 0, 0], "infinity"),
+        (["a"] * OBSERVATION, "not a number"),
+        ([1j] * OBSERVATION, "not a number"),
+    ],
+)
+def test_a_wrong_observation_is_refused(policy, observation, words):
+    with pytest.raises(UserError, match=words):
+        policy.act(np.asarray(observation), rng())
+    policy.act(np.zeros(OBSERVATION), rng())  # and nothing is left behind
+
+
+def test_wrong_noise_batch_and_generator_are_refused(policy, folder):
+    with pytest.raises(UserError, match=r"noise of shape \(4, 6\), not \(3, 6\)"):
+        policy.act_from(np.zeros(OBSERVATION), np.zeros((3, 6), np.float32))
+    with pytest.raises(UserError, match="default_rng"):
+        policy.act(np.zeros(OBSERVATION), 0)  # type: ignore[arg-type]
+    four = Policy(folder / "four.onnx")
+    assert four.act(np.zeros((4, OBSERVATION)), rng()).shape == (4, 2, ACTION)
+    for wrong in (np.zeros(OBSERVATION), np.zeros((3, OBSERVATION))):
+        with pytest.raises(UserError, match="for batches of 4, not of"):
+            four.act(wrong, rng())
+
+
+def changed(path: Path, key: str, value: str | None) -> bytes:
+    model = onnx.load(path)
+    kept = {p.key: p.value for p in model.metadata_props} | {key: value}
+    del model.metadata_props[:]
+    for name, text in kept.items():
+        if text is not None:
+            model.metadata_props.add(key=name, value=text)
+    return model.SerializeToString()
+
+
+def test_other_files_are_refused(folder, tmp_path):
+    path = folder / "any.onnx"
+    for content, words in (
+        (changed(path, "format", "0"), "has format 0, this driftpolicy reads format 1: export"),
+        (changed(path, "format", "2"), "has format 2"),
+        (changed(path, "format", None), "was not made by dfp export"),
+        (changed(path, "task", None), "damaged"),
+        (changed(path, "task", "{"), "damaged"),
+        (changed(path, "chunk_length", "3"), "describe another model"),
+        (path.read_bytes()[:2000], "cannot read"),
+        (b"not a model", "cannot read"),
+    ):
+        file = tmp_path / "other.onnx"
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=words) as caught:
+            Policy(file)
+        assert str(file) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"there is no file .*none\.onnx"):
+        Policy(tmp_path / "none.onnx")
+
+
+def resident() -> int:
+    """Bytes."""
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+
+
+def test_nothing_is_allocated_but_the_result(policy):
+    observation, generator = rng().normal(size=OBSERVATION), rng()
+    for _ in range(200):
+        policy.act(observation, generator)
+    before = resident()
+    for _ in range(10_000):
+        policy.act(observation, generator)
+    assert resident() - before < 2**20  # a leak of 105 bytes a call, in Python or below it
+    tracemalloc.start()
+    try:
+        policy.act(observation, generator)
+        start, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for _ in range(100):
+            policy.act(observation, generator)
+        end, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert end - start < 100  # bytes in a hundred calls
+    assert peak - start < 2_000  # the result, and Python's frames
