@@ -28,7 +28,7 @@ _draw = partial(jax.jit, static_argnames=("spec", "batch_size"))(draw_windows)
 
 def draw(dataset: Dataset, replay: Replay | None, spec, batch_size, key=0):
     mirror, marks = (replay.mirror(), replay.marks()) if replay else (None, None)
-    return _draw(dataset.resident, mirror, marks, jax.random.key(key), spec, batch_size)
+    return _draw(dataset.resident(), mirror, marks, jax.random.key(key), spec, batch_size)
 
 
 def episodes(*lengths: int, number: int) -> list[Episode]:
@@ -104,7 +104,7 @@ def test_batches_depend_on_the_key_alone():
 
 def test_prior_data_are_put_on_the_device_once():
     dataset = dataset_of(episodes(5, number=0))
-    assert dataset.resident is dataset.resident
+    assert dataset.resident() is dataset.resident()
     changed = dataclasses.replace(LIVES[0][0], number=7)
     replay = Replay(20, 2, ACTION_DIM, slack=2)
     write(replay, changed, 0)

@@ -33,7 +33,7 @@ def by_hand(config, dataset):
         steps = _BLOCK if marks is None else length
         marks = None if marks is None else np.stack([marks] * steps)
         request = Request(
-            agent, dataset.resident, mirror, marks, keys.update, step, 1, spec, 16, steps
+            agent, dataset.resident(), mirror, marks, keys.update, step, 1, spec, 16, steps
         )
         ((agent_after, _),) = update([request])
         return agent_after

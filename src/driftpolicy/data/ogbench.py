@@ -47,13 +47,20 @@ def published(task: Task) -> Published:
 
 
 def find_dataset(task: Task, data: str | None = None) -> Path | None:
-    """The file of a task's prior data: ``data`` if given, else published, else collected, or None.
+    """A task's prior data: ``data`` if given, else published, else collected, or None.
+
+    A file, or a folder of shards, which :func:`driftpolicy.data.shards.open_shards` reads.
 
     Raises:
-        UserError: if ``data`` is given and is not a file.
+        UserError: if ``data`` is given and is neither.
     """
-    downloaded = PUBLISHED_FOLDER.expanduser() / f"{task.dataset}.npz"
-    return first_file(data, (downloaded, collected_path(task.dataset)))
+    if data is not None and Path(data).expanduser().is_dir():
+        return Path(data).expanduser()
+    downloaded = PUBLISHED_FOLDER.expanduser()
+    shards = downloaded / task.dataset
+    if data is None and any(shards.glob("*.npz")):
+        return shards
+    return first_file(data, (downloaded / f"{task.dataset}.npz", collected_path(task.dataset)))
 
 
 def describe(path: Path) -> dict[str, Any]:

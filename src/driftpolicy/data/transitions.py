@@ -9,12 +9,12 @@ compiled program.
 
 import dataclasses
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int32
 
 from driftpolicy.batch import Batch
 from driftpolicy.errors import UserError
@@ -95,8 +95,49 @@ def cut_windows(
     )
 
 
-class Dataset:
+@runtime_checkable
+class Prior(Protocol):
     """Prior data: complete episodes, never changed, never copied into the replay."""
+
+    on_disk: bool
+    """Whether they are meant to stay there while a run trains on them."""
+    episodes: int
+    """How many."""
+    observation_dim: int
+    """Numbers per observation."""
+    action_dim: int
+    """Numbers per action."""
+
+    def __len__(self) -> int:
+        """The number of transitions."""
+        ...
+
+    def resident(self) -> Rows:
+        """All rows in the memory of JAX's device, put there once."""
+        ...
+
+    def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
+        """The rows of windows of ``length`` steps, each window a closed ring of its own.
+
+        Args:
+            drawn: the number of each window's first transition.
+            length: H.
+
+        Returns:
+            NumPy arrays of ``windows * (length + 1)`` rows; ``starts`` is zero, in each ring. Rows
+            past an episode's final observation mean nothing.
+        """
+        ...
+
+    def beside_replay(self, count: int) -> "Prior":
+        """What the online phase draws from: of shards ``count`` transitions, of others all."""
+        ...
+
+
+class Dataset:
+    """Prior data in memory: a :class:`Prior`."""
+
+    on_disk = False
 
     def __init__(
         self,
@@ -122,25 +163,30 @@ class Dataset:
         _refuse_infinities("rewards", rewards)
         self.rows = Rows(observations, actions, rewards, masks, last, starts)
         self.episodes = int(np.count_nonzero(last))
+        self.observation_dim, self.action_dim = observations.shape[1], actions.shape[1]
 
     def __len__(self) -> int:
         """The number of transitions."""
         return len(self.rows.starts)
 
-    @property
-    def observation_dim(self) -> int:
-        """Numbers per observation."""
-        return self.rows.observations.shape[1]
-
-    @property
-    def action_dim(self) -> int:
-        """Numbers per action."""
-        return self.rows.actions.shape[1]
+    def resident(self) -> Rows:
+        """As :class:`Prior` says."""
+        return self._resident
 
     @cached_property
-    def resident(self) -> Rows:
-        """The same rows in the memory of JAX's device, put there once."""
+    def _resident(self) -> Rows:
         return Rows(*(jnp.asarray(array) for array in self.rows))
+
+    def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
+        """As :class:`Prior` says."""
+        places = self.rows.starts[drawn][:, None] + np.arange(length + 1)
+        index = (places % len(self.rows.last)).reshape(-1)
+        rows = (array[index] for array in self.rows[:-1])
+        return Rows(*rows, starts=np.zeros(len(drawn), np.int32))
+
+    def beside_replay(self, count: int) -> "Dataset":
+        """All of it."""
+        return self
 
 
 def _refuse_infinities(name: str, values: np.ndarray) -> None:
@@ -149,44 +195,77 @@ def _refuse_infinities(name: str, values: np.ndarray) -> None:
         raise UserError(f"the data's {name} hold NaN or infinity, first in row {row}")
 
 
+class Fetched(NamedTuple):
+    """The prior data's part in a batch, or in one batch after another, where they are on the disk.
+
+    Attributes:
+        rows: of :meth:`Prior.gather`, with the leading axis of the batches if there are several.
+        held: transitions of the prior data.
+    """
+
+    rows: Rows
+    held: Any
+
+
+def draw(key: Any, held: Any, marks: Any, batch_size: int) -> Any:
+    """Numbers of transitions, uniform over the union: those below ``held`` are prior data's.
+
+    Args:
+        key: of this batch.
+        held: transitions of the prior data.
+        marks: as :func:`draw_windows`, or None.
+        batch_size: how many.
+    """
+    online = 0 if marks is None else jnp.sum(marks[:, 1] - marks[:, 0])
+    return jax.random.randint(key, (batch_size,), 0, held + online)
+
+
 def draw_windows(
-    prior: Rows, replay: Rows | None, marks: Any, key: Any, spec: WindowSpec, batch_size: int
+    prior: Rows | Fetched,
+    replay: Rows | None,
+    marks: Any,
+    key: Any,
+    spec: WindowSpec,
+    batch_size: int,
 ) -> Batch:
     """A batch drawn uniformly from the union of prior data and replay, in a compiled program.
 
     Args:
-        prior: prior data.
+        prior: prior data, or what of them was fetched for this batch.
         replay: the rings of :class:`driftpolicy.data.replay.Replay`, or None.
-        marks: ``[rings, 3]``, what each ring holds, as :meth:`Replay.marks` says it.
+        marks: ``[rings, 3]``, what each ring holds, as :meth:`Replay.marks` says it; or None.
         key: of this batch.
         spec: of the windows.
         batch_size: windows in the batch.
     """
-    held, size = prior.starts.shape[0], prior.last.shape[0]
-    nowhere = jnp.full(batch_size, -1, jnp.int32)
+    held = prior.held if isinstance(prior, Fetched) else prior.starts.shape[0]
+    drawn = draw(key, held, marks, batch_size)
+    own = _prior_windows(prior, drawn, spec)
     if replay is None:
-        drawn = jax.random.randint(key, (batch_size,), 0, held)
-        ring = jnp.zeros(batch_size, jnp.int32)
-        return cut_windows(prior, prior.starts[drawn], spec, ring=ring, size=size, newest=nowhere)
+        return own
     begins, transitions, newest = marks.T
     ends = jnp.cumsum(transitions - begins)
-    drawn = jax.random.randint(key, (batch_size,), 0, held + ends[-1])
     online = drawn - held
     ring = jnp.searchsorted(ends, online, side="right").clip(0, len(ends) - 1)
     number = online - (ends - transitions)[ring]  # transitions are counted from the run's start
     slots = replay.last.shape[0] // marks.shape[0]
     first = replay.starts[ring * slots + number % slots]
-    parts = (
-        cut_windows(
-            prior,
-            prior.starts[drawn.clip(0, held - 1)],
-            spec,
-            ring=jnp.zeros_like(ring),
-            size=size,
-            newest=nowhere,
-        ),
-        cut_windows(replay, first, spec, ring=ring, size=slots, newest=newest[ring]),
-    )
+    collected = cut_windows(replay, first, spec, ring=ring, size=slots, newest=newest[ring])
     return jax.tree.map(
-        lambda a, b: jnp.where(jax.lax.expand_dims(drawn < held, range(1, a.ndim)), a, b), *parts
+        lambda a, b: jnp.where(jax.lax.expand_dims(drawn < held, range(1, a.ndim)), a, b),
+        own,
+        collected,
     )
+
+
+def _prior_windows(prior: Rows | Fetched, drawn: Any, spec: WindowSpec) -> Batch:
+    """The windows of prior data; where ``drawn`` is none of theirs, any."""
+    nowhere = jnp.full(len(drawn), -1, jnp.int32)
+    if isinstance(prior, Fetched):
+        rings, size = jnp.arange(len(drawn)), spec.length + 1
+        return cut_windows(
+            prior.rows, prior.rows.starts, spec, ring=rings, size=size, newest=nowhere
+        )
+    first = prior.starts[drawn.clip(0, prior.starts.shape[0] - 1)]
+    size = prior.last.shape[0]
+    return cut_windows(prior, first, spec, ring=jnp.zeros_like(drawn), size=size, newest=nowhere)

@@ -51,7 +51,18 @@ class TrainConfig:
     checkpoint_every: int = 50_000
     """Steps between checkpoints: at most this much work is repeated after a crash."""
     data: str | None = None
-    """File of prior data; default: the published file if it is there, else a collected one."""
+    """File of prior data, or folder of shards; default: the published data if they are there, else
+    a collected file."""
+    data_on: Literal["auto", "device", "host"] = "auto"
+    """Where prior data stay: in the device's memory, or on the host, whence windows are read ahead;
+    auto: on the host if they are a folder of shards. Changes no result."""
+    data_cache: str | None = None
+    """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
+    skip_broken: bool = False
+    """Leave out shards that are broken instead of stopping there."""
+    online_prior: int = 1_000_000
+    """Transitions of data in shards that stay beside the replay online, the first ones; 0 keeps
+    all. Data in one file stay whole."""
     data_mask: str | None = None
     """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
     collect_episodes: int = 0
@@ -79,8 +90,10 @@ class TrainConfig:
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
+        require(self, "online_prior", self.online_prior >= 0, "at least 0")
         least = self.num_envs * (self.agent.chunk_length + 2)
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
+        choice(self, "data_on", ("auto", "device", "host"))
         choice(self, "phase", ("offline-to-online", "offline-rl"))
         alone = self.phase != "offline-rl" or self.online_steps == 0
         require(self, "online_steps", alone, "0 with --phase offline-rl")

@@ -13,7 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
+from driftpolicy.data.shards import open_shards
 from driftpolicy.data.sources import missing_dataset, source_of
+from driftpolicy.data.transitions import Prior
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds
@@ -65,7 +67,7 @@ class Stop:
 
 
 def find_data(config: TrainConfig, console: Console) -> Path:
-    """The file of prior data, collected now if there is none and the config says so.
+    """The file or folder of prior data, collected now if there is none and the config says so.
 
     Raises:
         UserError: naming the three ways to get the data.
@@ -85,6 +87,29 @@ def find_data(config: TrainConfig, console: Console) -> Path:
         for count in counts:
             progress.update(count)
     return path
+
+
+def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior, dict[str, Any]]:
+    """The prior data in a file, or in a folder of shards, and who made them.
+
+    Raises:
+        UserError: if they cannot be read as the task's.
+    """
+    task = find_task(config.task)
+    if not path.is_dir():
+        source = source_of(task)
+        return source.load_dataset(task, path, config.data_mask), source.describe(path)
+    cache = Path(config.data_cache).expanduser() if config.data_cache else None
+    with JobProgress("mapping shards", unit="shards") as progress:
+        shards = open_shards(
+            task,
+            path,
+            cache=cache,
+            skip_broken=config.skip_broken,
+            progress=progress.update,
+            warn=lambda line: console.print(line, style="yellow", highlight=False, soft_wrap=True),
+        )
+    return shards, shards.description
 
 
 def launch(
@@ -115,8 +140,7 @@ def launch(
         config = configs[0]
         path = find_data(config, console)
         task = find_task(config.task)
-        data = source_of(task).describe(path)
-        dataset = source_of(task).load_dataset(task, path, config.data_mask)
+        dataset, data = load_data(config, path, console)
         console.print(
             f"Data: {path} ({data['origin']}; {dataset.episodes:,} episodes, "
             f"{len(dataset):,} transitions)",
@@ -130,7 +154,7 @@ def launch(
             sinks = open_sinks(own.loggers, folder.path, json.loads(own.to_json()))
             trainers.append(Trainer(own, folder, dataset, workers, data["crc32"], sinks))
             stack.callback(trainers[-1].close)
-        del dataset  # the trainers keep what is on the device
+        del dataset  # the trainers keep what they need
         for trainer in trainers:
             if trainer.step:
                 where = f"{trainer.folder.path}: continuing" if len(trainers) > 1 else "Continuing"

@@ -6,7 +6,7 @@ state beyond the counters; the same seed gives the same run, bit for bit, on the
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Dataset, WindowSpec
+from driftpolicy.data.transitions import Prior, WindowSpec
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
 from driftpolicy.training import checkpoints
@@ -24,6 +24,7 @@ from driftpolicy.training.evaluation import evaluate, summarise
 from driftpolicy.training.logs import EVAL_COLUMNS, CsvLog, Means, Sink
 from driftpolicy.training.restore import RunKeys, new_agent, restore_agent
 from driftpolicy.training.run import RunFolder
+from driftpolicy.training.supply import Resident, Streamed, Supply
 from driftpolicy.training.updates import Logs, Request, metric_names
 
 _BLOCK = 25  # offline steps per compiled block: the longest wait for a safe point is two of them
@@ -37,7 +38,7 @@ class Trainer:
         self,
         config: TrainConfig,
         folder: RunFolder,
-        dataset: Dataset,
+        dataset: Prior,
         workers: Workers,
         data_id: str,
         sinks: list[Sink] | None = None,
@@ -47,7 +48,7 @@ class Trainer:
         Args:
             config: of the run.
             folder: of the run; the caller holds its lock.
-            dataset: prior data; only what is on the device is kept.
+            dataset: prior data; kept only if they are on the disk.
             workers: processes for evaluation.
             data_id: identifies the prior data; a checkpoint made with others is refused.
             sinks: further logs.
@@ -67,14 +68,17 @@ class Trainer:
         self._workers = workers
         self._data_id = data_id
         self._sinks = sinks or []
-        self._prior = dataset.resident
         self._dims = (dataset.observation_dim, dataset.action_dim)
         agent = config.agent
         self._spec = WindowSpec(
             agent.chunk_length, agent.discount, agent.terminal_windows == "keep"
         )
+        self._keys = RunKeys(config.seed)
         # A round of the loop adds at most a chunk and the first row of an episode to each ring.
         slack = agent.chunk_length + 2
+        beside = dataset.beside_replay(config.online_prior)
+        self._offline = self._supply(dataset)
+        self._online = self._offline if beside is dataset else self._supply(beside)
         self._replay = Replay(
             config.replay_capacity, *self._dims, rings=config.num_envs, slack=slack
         )
@@ -83,11 +87,10 @@ class Trainer:
         self._owed: list[np.ndarray] = []  # the replay's marks at steps not yet learned from
         self._running: tuple[int, int, Logs] | None = None  # first step, count, logs
         self._means = Means()
-        self._keys = RunKeys(config.seed)
         self.agent = new_agent(config, *self._dims, self._keys.init)
         found = checkpoints.list_checkpoints(folder.checkpoints)
         lengths = self._load(found[-1]) if found else {"eval": 0, "train": 0}
-        self._logged = (*metric_names(self._request(0, 0, [])), *EPISODE_METRICS)
+        self._logged = (*metric_names(self.agent, *self._dims), *EPISODE_METRICS)
         columns = ("step", "phase", *self._logged)
         self._eval_log = CsvLog(folder.eval_csv, EVAL_COLUMNS, lengths["eval"])
         self._train_log = CsvLog(folder.train_csv, columns, lengths["train"])
@@ -107,7 +110,7 @@ class Trainer:
     def advance(self) -> Updates:
         """Up to the next safe point; yields the gradient steps to be made, to be sent them done."""
         if self.phase == "offline":
-            count = min(_BLOCK, self._until_boundary())
+            count = min(_BLOCK, self._until_boundary(self.step))
             yield from self._update(self.step, count, [])
             self.step += count
         else:
@@ -135,7 +138,7 @@ class Trainer:
         if collection.undecided:
             collection.decide(self.agent, jax.random.fold_in(self._keys.act, self.step))
             owed, self._owed = self._owed, []
-        collection.submit(self._until_boundary())
+        collection.submit(self._until_boundary(self.step))
         yield from self._update(self.step - len(owed), len(owed), owed)
         for _ in collection.results(self._means):
             if self.step >= self.config.offline_steps + self.config.warmup_steps:
@@ -157,9 +160,10 @@ class Trainer:
         config, online = self.config, len(marks) > 0
         steps = config.num_envs * config.agent.chunk_length if online else _BLOCK
         padded = np.stack(marks + marks[-1:] * (steps - count)) if online else None
+        supply = self._online if online else self._offline
         return Request(
             self.agent,
-            self._prior,
+            supply.rows(first, count, steps, padded),
             self._mirror if online else None,
             padded,
             self._keys.update,
@@ -169,6 +173,22 @@ class Trainer:
             config.batch_size,
             steps,
         )
+
+    def _supply(self, prior: Prior) -> Supply:
+        c = self.config
+        if c.data_on == "device" or (c.data_on == "auto" and not prior.on_disk):
+            return Resident(prior)
+        return Streamed(
+            prior, self._keys.update, c.agent.chunk_length, c.batch_size, self._offline_blocks()
+        )
+
+    def _offline_blocks(self) -> Iterator[tuple[int, int, int]]:
+        """What is left of the offline phase, as :meth:`advance` goes through it."""
+        step = self.step
+        while step < self.config.offline_steps:
+            count = min(_BLOCK, self._until_boundary(step))
+            yield step, count, _BLOCK
+            step += count
 
     def _update(self, first: int, count: int, marks: list[np.ndarray]) -> Updates:
         if count:
@@ -193,14 +213,13 @@ class Trainer:
 
     # Boundaries: logs, evaluations, checkpoints.
 
-    def _until_boundary(self) -> int:
+    def _until_boundary(self, step: int) -> int:
         c = self.config
-        start, end = (
-            (0, c.offline_steps) if self.phase == "offline" else (c.offline_steps, c.total_steps)
-        )
-        into = self.step - start
+        offline = step < c.offline_steps
+        start, end = (0, c.offline_steps) if offline else (c.offline_steps, c.total_steps)
+        into = step - start
         every = (c.log_every, c.eval_every, c.checkpoint_every)
-        return min(end - self.step, *(e - into % e for e in every))
+        return min(end - step, *(e - into % e for e in every))
 
     def _at_boundary(self) -> None:
         c = self.config
@@ -302,6 +321,8 @@ class Trainer:
         """Close the logs and end the environments."""
         self._eval_log.close()
         self._train_log.close()
+        self._offline.close()
+        self._online.close()
         if self._collection is not None:
             self._collection.close()
         for sink in self._sinks:

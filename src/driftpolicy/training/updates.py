@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from driftpolicy.agents import Agent
-from driftpolicy.data.transitions import Rows, WindowSpec, draw_windows
+from driftpolicy.batch import Batch
+from driftpolicy.data.transitions import Fetched, Rows, WindowSpec, draw_windows
 
 Logs = dict[str, Any]
 """Each metric per step, ``[steps]``, zero beyond the block's count."""
@@ -23,7 +24,7 @@ class Request:
 
     Attributes:
         agent: before the first of them.
-        prior: prior data, on the device.
+        prior: prior data on the device, or what was fetched of them for these steps.
         replay: the mirror of the replay, or None in the offline phase.
         marks: ``[steps, rings, 3]``, what the replay held at each step, or None.
         key: of the run; step ``t`` uses ``fold_in(key, t)`` and depends on nothing else.
@@ -35,7 +36,7 @@ class Request:
     """
 
     agent: Agent
-    prior: Rows
+    prior: Rows | Fetched
     replay: Rows | None
     marks: Any
     key: PRNGKeyArray
@@ -59,7 +60,8 @@ def update(requests: Sequence[Request]) -> list[tuple[Agent, Logs]]:
         return [_alone(request) for request in requests]
     groups: dict[Any, list[int]] = {}
     for i, request in enumerate(requests):
-        kind = (request.replay is None, request.spec, request.batch_size, request.steps)
+        shapes = (type(request.prior), request.replay is None, request.batch_size, request.steps)
+        kind = (*shapes, request.spec)
         groups.setdefault(kind, []).append(i)
     results: dict[int, tuple[Agent, Logs]] = {}
     for members in groups.values():
@@ -76,10 +78,14 @@ def _alone(r: Request) -> tuple[Agent, Logs]:
 def _together(requests: list[Request]) -> list[tuple[Agent, Logs]]:
     shared = requests[0]
     counts = {request.count for request in requests}
-    own = [(r.agent, r.replay, r.marks, r.key, jnp.int32(r.first)) for r in requests]
+    fetched = isinstance(shared.prior, Fetched)
+    own = [
+        (r.agent, r.prior if fetched else None, r.replay, r.marks, r.key, jnp.int32(r.first))
+        for r in requests
+    ]
     return _blocks(
         tuple(own),
-        shared.prior,
+        None if fetched else shared.prior,
         # One number for all spares choosing between old and new parameters at every step.
         jnp.int32(shared.count) if len(counts) == 1 else jnp.int32([r.count for r in requests]),
         spec=shared.spec,
@@ -90,10 +96,17 @@ def _together(requests: list[Request]) -> list[tuple[Agent, Logs]]:
 
 @partial(jax.jit, static_argnames=("spec", "batch_size", "steps"))
 def _blocks(
-    own: tuple, prior: Rows, count: jax.Array, *, spec: WindowSpec, batch_size: int, steps: int
+    own: tuple,
+    shared: Rows | None,
+    count: jax.Array,
+    *,
+    spec: WindowSpec,
+    batch_size: int,
+    steps: int,
 ) -> list[tuple[Agent, Logs]]:
     def one(own: Any, count: jax.Array) -> tuple[Agent, Logs]:
-        agent, replay, marks, key, first = own
+        agent, fetched, replay, marks, key, first = own
+        prior = fetched if shared is None else shared
         values = (agent, prior, replay, marks, key, first, count)
         return _block(*values, spec=spec, batch_size=batch_size, steps=steps)
 
@@ -105,7 +118,7 @@ def _blocks(
 @partial(jax.jit, static_argnames=("spec", "batch_size", "steps"))
 def _block(
     agent: Agent,
-    prior: Rows,
+    prior: Rows | Fetched,
     replay: Rows | None,
     marks: Any,
     key: PRNGKeyArray,
@@ -119,9 +132,13 @@ def _block(
     """``count`` gradient steps."""
 
     def step(i: Any, agent: Agent) -> tuple[Agent, Logs]:
-        own_key = jax.random.fold_in(key, first + i)
+        sample_key, update_key = step_keys(key, first + i)
         now = None if marks is None else marks[i]
-        return _step(agent, prior, replay, now, own_key, spec=spec, batch_size=batch_size)
+        own = prior
+        if isinstance(prior, Fetched):
+            own = Fetched(jax.tree.map(lambda array: array[i], prior.rows), prior.held)
+        batch = draw_windows(own, replay, now, sample_key, spec, batch_size)
+        return agent.update(batch, update_key)
 
     def body(i: Any, carry: tuple[Agent, Logs]) -> tuple[Agent, Logs]:
         agent, metrics = step(i, carry[0])
@@ -132,25 +149,20 @@ def _block(
     return jax.lax.fori_loop(0, count, body, (agent, logs))
 
 
-@partial(jax.jit, static_argnames=("spec", "batch_size"), inline=True)
-def _step(
-    agent: Agent,
-    prior: Rows,
-    replay: Rows | None,
-    marks: Any,
-    key: PRNGKeyArray,
-    *,
-    spec: WindowSpec,
-    batch_size: int,
-) -> tuple[Agent, Logs]:
-    """Draw a batch; one call of ``update``."""
-    sample_key, update_key = jax.random.split(key)
-    batch = draw_windows(prior, replay, marks, sample_key, spec, batch_size)
-    return agent.update(batch, update_key)
+def step_keys(key: PRNGKeyArray, step: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """The keys of gradient step ``step``: of its batch, and of its update."""
+    sample_key, update_key = jax.random.split(jax.random.fold_in(key, step))
+    return sample_key, update_key
 
 
-def metric_names(request: Request) -> list[str]:
-    """What the blocks of a run log, in alphabetical order."""
-    values = (request.agent, request.prior, None, None, request.key)
-    static = {"spec": request.spec, "batch_size": request.batch_size}
-    return sorted(jax.eval_shape(partial(_step, **static), *values)[1])
+def metric_names(agent: Agent, observation_dim: int, action_dim: int) -> list[str]:
+    """What an agent's gradient steps log, in alphabetical order."""
+    length = agent.config.chunk_length
+    shapes = ((1, observation_dim), (1, length, action_dim), (1,), (1,))
+    shapes = (*shapes, (1, observation_dim), (1, length))
+
+    def update() -> dict[str, jax.Array]:
+        batch = Batch(*(jnp.zeros(shape) for shape in shapes))
+        return agent.update(batch, jax.random.key(0))[1]
+
+    return sorted(jax.eval_shape(update))

@@ -1,0 +1,265 @@
+"""A dataset in many files (shards): each converted once, then memory-mapped while runs train on it.
+
+Published files are compressed and hold what training never reads, so they cannot be mapped as they
+are. The first run on a folder of them writes two files for each, into the folder ``mapped`` beside
+them or where it is told: ``<shard>.rows.npz``, the observations and actions of all tasks, a row
+per observation, and ``<shard>.<task>.npz``, the rewards and masks of one. Each is written
+atomically and says which shard it was made of, so an interrupted conversion goes on with the next
+shard, and a shard that has changed is converted again.
+"""
+
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from driftpolicy.data import ogbench
+from driftpolicy.data.files import MappedRows, member_shape, read_npz, write_npz
+from driftpolicy.data.transitions import Dataset, Rows
+from driftpolicy.envs.tasks import Task
+from driftpolicy.errors import UserError
+from driftpolicy.progress import format_bytes
+
+_LAYOUT = 1  # of the mapped files
+Progress = Callable[[int, int], None]
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """The shards in a folder in the order of their numbers; validation data are none.
+
+    Raises:
+        UserError: if there is none.
+    """
+    shards = [path for path in folder.glob("*.npz") if not re.search(r"-val\b", path.stem)]
+    if not shards:
+        raise UserError(f"{folder} holds no file of training data (.npz)")
+    return sorted(shards, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
+
+
+def open_shards(
+    task: Task,
+    folder: Path,
+    *,
+    cache: Path | None = None,
+    skip_broken: bool = False,
+    progress: Progress = lambda done, total: None,
+    warn: Callable[[str], Any] = print,
+) -> "Shards":
+    """Map all shards of a folder, converting those that were not yet, for one of OGBench's tasks.
+
+    Args:
+        task: its goal decides rewards and masks.
+        folder: of the shards.
+        cache: where their mapped form is kept; None for the folder ``mapped`` among them.
+        skip_broken: leave out shards that cannot be read.
+        progress: called with the shards that are mapped, and how many there are.
+        warn: called with a line for each shard that is left out.
+
+    Raises:
+        UserError: if there is no shard, one is broken and not to be skipped, or the disk is full.
+    """
+    paths = list_shards(folder)
+    cache = cache or folder / "mapped"
+    _require_space(task, paths, cache)
+    shards = []
+    for done, path in enumerate(paths):
+        progress(done, len(paths))
+        mapped = _Mapped(task, path, cache)
+        try:
+            data = mapped.read()
+        except UserError as error:
+            if not skip_broken:
+                raise UserError(f"{error} (--skip-broken leaves such shards out)") from None
+            warn(f"left out: {error}")
+            continue
+        if data is not None:
+            mapped.write(data)
+        shards.append(_Shard(mapped))
+    progress(len(paths), len(paths))
+    if not shards:
+        raise UserError(f"all {len(paths)} shards in {folder} are broken")
+    return Shards(folder, shards)
+
+
+class _Mapped:
+    """The mapped form of a shard: its two files."""
+
+    def __init__(self, task: Task, shard: Path, cache: Path):
+        self.task, self.shard = task, shard
+        self.rows = cache / f"{shard.stem}.rows.npz"
+        self.worth = cache / f"{shard.stem}.{task.environment}.npz"
+        self.description: dict[str, Any] = {}
+
+    def read(self) -> Dataset | None:
+        """The shard, unless both files are there and were made of it."""
+        self.description = ogbench.describe(self.shard)
+        if self._is_there(self.rows) and self._is_there(self.worth):
+            return None
+        return ogbench.load_dataset(self.task, self.shard)
+
+    def write(self, data: Dataset) -> None:
+        """The files that are not there."""
+        rows, metadata = data.rows, {"metadata": np.array(self._origin())}
+        if not self._is_there(self.rows):
+            arrays = {
+                "ends": np.flatnonzero(rows.last),
+                "rows": np.concatenate([rows.observations, rows.actions], axis=1),
+            }
+            write_npz(self.rows, metadata | arrays, what="mapped shard")
+        if not self._is_there(self.worth):
+            worth = np.stack([rows.rewards, rows.masks], axis=1)
+            write_npz(self.worth, metadata | {"worth": worth}, what="mapped shard")
+
+    def missing_bytes(self) -> int:
+        """What has to be written, as far as the shard can be read."""
+        count = 0
+        try:
+            self.description = ogbench.describe(self.shard)
+            rows, width = member_shape(self.shard, "observations")
+            width += member_shape(self.shard, "actions")[1]
+        except (UserError, ValueError, IndexError):
+            return 0  # it is broken, which reading it will say
+        if not self._is_there(self.rows):
+            count += 4 * rows * width
+        if not self._is_there(self.worth):
+            count += 8 * rows
+        return count
+
+    def _is_there(self, file: Path) -> bool:
+        if not file.is_file():
+            return False
+        try:
+            return str(read_npz(file, only=("metadata",)).get("metadata")) == self._origin()
+        except UserError:
+            return False
+
+    def _origin(self) -> str:
+        """What the files say that they were made of."""
+        made_of = {"shard": self.shard.name, "crc32": self.description["crc32"], "layout": _LAYOUT}
+        return json.dumps(made_of)
+
+
+def _require_space(task: Task, shards: list[Path], cache: Path) -> None:
+    """Raise a UserError if the mapped form of the shards will not fit on the disk."""
+    needed = sum(_Mapped(task, shard, cache).missing_bytes() for shard in shards)
+    there = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise UserError(
+            f"mapping the shards takes {format_bytes(needed)} in {cache}, where "
+            f"{format_bytes(free)} are free: make room, or name another folder (--data-cache)"
+        )
+
+
+class _Shard:
+    """A shard, mapped."""
+
+    def __init__(self, mapped: _Mapped):
+        self.description = mapped.description
+        self.ends = read_npz(mapped.rows, only=("ends",))["ends"].astype(np.int64)
+        self.rows = MappedRows(mapped.rows, "rows")
+        self.worth = MappedRows(mapped.worth, "worth")
+        self.action_dim = member_shape(mapped.shard, "actions")[1]
+
+
+class Shards:
+    """Prior data in shards, one after another: a :class:`driftpolicy.data.transitions.Prior`.
+
+    Transition ``k`` of episode ``e``, both counted over all shards, is row ``k + e``: every episode
+    before it has one row more than transitions. So a number per episode is all that is kept in
+    memory.
+    """
+
+    on_disk = True
+
+    def __init__(self, folder: Path, shards: list[_Shard]):
+        """``shards`` are at least one, each made of whole episodes."""
+        self._shards = shards
+        counts = [shard.rows.shape[0] for shard in shards]
+        self._begins = np.cumsum([0, *counts])  # first row of each shard, and the end
+        ends = [shard.ends + begin for shard, begin in zip(shards, self._begins, strict=False)]
+        self._finals = np.concatenate(ends)  # last row of each episode
+        self.episodes = len(self._finals)
+        self._transitions = self._finals - np.arange(self.episodes)  # up to each episode's end
+        self.action_dim = shards[0].action_dim
+        self.observation_dim = shards[0].rows.shape[1] - self.action_dim
+        if self._begins[-1] > np.iinfo(np.int32).max:
+            raise UserError(f"{folder} holds {self._begins[-1]:,} rows, more than can be numbered")
+        origins = sorted({str(shard.description["origin"]) for shard in shards})
+        crcs = " ".join(shard.description["crc32"] for shard in shards)
+        self.description: dict[str, Any] = {
+            "origin": " and ".join(origins),
+            "path": str(folder),
+            "shards": len(shards),
+            "crc32": f"{zlib.crc32(crcs.encode()):08x}",
+        }
+        """Who made them; ``crc32`` identifies their contents and order."""
+
+    def __len__(self) -> int:
+        """The number of transitions."""
+        return int(self._transitions[-1])
+
+    def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
+        """As :class:`driftpolicy.data.transitions.Prior` says."""
+        episode = np.searchsorted(self._transitions, drawn, side="right")
+        final = self._finals[episode][:, None]
+        places = (drawn + episode)[:, None] + np.arange(length + 1)
+        values = self._read(np.minimum(places, final).reshape(-1))
+        return self._as_rows(*values, (places >= final).reshape(-1), len(drawn))
+
+    def resident(self) -> Rows:
+        """As :class:`driftpolicy.data.transitions.Prior` says; passes through the memory."""
+        return self._resident
+
+    @cached_property
+    def _resident(self) -> Rows:
+        return self._first(self.episodes).resident()
+
+    def beside_replay(self, count: int) -> "Dataset | Shards":
+        """The first episodes that hold ``count`` transitions, in memory; all of it for 0."""
+        if not 0 < count < len(self):
+            return self
+        if count not in self._beside:
+            self._beside[count] = self._first(int(np.searchsorted(self._transitions, count)) + 1)
+        return self._beside[count]
+
+    @cached_property
+    def _beside(self) -> dict[int, Dataset]:
+        return {}
+
+    def _first(self, episodes: int) -> Dataset:
+        """The first episodes."""
+        finals = self._finals[:episodes]
+        count = int(finals[-1]) + 1
+        last = np.zeros(count, bool)
+        last[finals] = True
+        rows = self._as_rows(*self._read(np.arange(count)), last, 0)
+        return Dataset(*rows[:-1])
+
+    def _read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Observations and actions, rewards and masks, of rows counted over all shards."""
+        values = np.empty((len(rows), self._shards[0].rows.shape[1]), np.float32)
+        worth = np.empty((len(rows), 2), np.float32)
+        number = np.searchsorted(self._begins, rows, side="right") - 1
+        order = np.argsort(number, kind="stable")
+        bounds = np.searchsorted(number[order], np.arange(len(self._begins)))
+        for i in np.flatnonzero(np.diff(bounds)):
+            own = order[bounds[i] : bounds[i + 1]]
+            shard, places = self._shards[i], rows[own] - self._begins[i]
+            values[own], worth[own] = shard.rows.take(places), shard.worth.take(places)
+            shard.rows.release()
+            shard.worth.release()
+        return values, worth
+
+    def _as_rows(self, values: Any, worth: Any, last: Any, starts: int) -> Rows:
+        dim = self.observation_dim
+        columns = (values[:, :dim], values[:, dim:], worth[:, 0], worth[:, 1], last)
+        arrays = (np.ascontiguousarray(column) for column in columns)
+        return Rows(*arrays, starts=np.zeros(starts, np.int32))
