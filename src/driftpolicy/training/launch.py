@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
+from driftpolicy.data.checks import accept, short_episodes
 from driftpolicy.data.sources import missing_dataset, source_of
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds
 from driftpolicy.training.config import TrainConfig
@@ -70,7 +70,7 @@ def find_data(config: TrainConfig, console: Console) -> Path:
     Raises:
         UserError: naming the three ways to get the data.
     """
-    task = find_task(config.task)
+    task = config.environment()
     source = source_of(task)
     path = source.find_dataset(task, config.data)
     if path is not None:
@@ -114,7 +114,7 @@ def launch(
         _require_alike(configs)
         config = configs[0]
         path = find_data(config, console)
-        task = find_task(config.task)
+        task = config.environment()
         data = source_of(task).describe(path)
         dataset = source_of(task).load_dataset(task, path, config.data_mask)
         console.print(
@@ -123,6 +123,10 @@ def launch(
             highlight=False,
             soft_wrap=True,
         )
+        short = accept(short_episodes(dataset.lengths, config.agent.chunk_length))
+        for remark in (*dataset.remarks, *short):
+            console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
+        task = config.environment(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
         stack.enter_context(stop.listening())
         trainers = []
@@ -180,7 +184,7 @@ def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: 
         try:
             film(
                 trainer.agent,
-                find_task(config.task),
+                trainer.task,
                 folder.video,
                 seed=config.seed,
                 episodes=2,
