@@ -54,14 +54,14 @@ def read(path: Path) -> Recording:
         if column not in features:
             raise UserError(f"{path} has no {column}; it has: {', '.join(sorted(features))}")
     columns = [name for name in (STATE, ACTION, REWARD, SUCCESS) if name in features]
-    read, opened, rows, order, sorted_ = [], Path(), {}, np.empty(0), np.empty(0)
+    read, opened = [], Path()
+    rows: dict[str, np.ndarray] = {}
+    places: dict[int, np.ndarray] = {}
     for number, length, file in _index(path, info):
         if file != opened:
             opened, rows = file, _columns(file, [*columns, "episode_index"])
-            of = rows["episode_index"].reshape(-1)
-            order = np.argsort(of, kind="stable")
-            sorted_ = of[order]
-        own = order[slice(*np.searchsorted(sorted_, (number, number + 1)))]
+            places = _places(rows["episode_index"].reshape(-1))
+        own = places.get(number, np.empty(0, np.int64))
         if len(own) != length:
             raise UserError(
                 f"{file} has {len(own)} frames of episode {number}, the index says {length}"
@@ -70,6 +70,13 @@ def read(path: Path) -> Recording:
     ignored = tuple(sorted(set(features) - set(columns) - set(_OWN)))
     rate = float(info["fps"]) if info.get("fps") else None
     return complete(str(path), Recording(kind(path), read, rate, ignored))
+
+
+def _places(episodes: np.ndarray) -> dict[int, np.ndarray]:
+    """The rows of each episode in a file, in their order."""
+    order = np.argsort(episodes, kind="stable")
+    numbers, starts = np.unique(episodes[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
 def _trajectory(path: Path, number: int, frames: dict[str, np.ndarray]) -> Trajectory:

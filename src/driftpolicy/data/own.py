@@ -144,7 +144,9 @@ def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
             f"{path} holds no rewards; --reward success makes them: -1 per step, 0 at success"
         )
     parts = [_rows(trajectory, task.own) for trajectory in recording.trajectories]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns: dict[str, Any] = {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
     scaling = scaling_of(columns["observations"], columns["actions"][~columns["last"]], task, facts)
     columns["observations"] = scaling.observations(columns["observations"])
     columns["actions"] = scaling.actions(columns["actions"])

@@ -41,7 +41,9 @@ def open_environment(name: str, limit: int | None = None) -> Any:
     head, _, tail = name.rpartition(":")
     try:
         maker = getattr(_module(head), tail, None) if head else None
-        environment = _registered(name, limit) if maker is None else _made(maker, limit)
+        if head and maker is None and tail not in gymnasium.registry:
+            raise UserError(f"{head} has no {tail}")
+        environment = _registered(tail, limit) if maker is None else _made(maker, limit)
     except UserError:
         raise
     except Exception as error:  # the user's code, or a package's
