@@ -39,8 +39,10 @@ QUICK = [
 
 
 class Reach(gymnasium.Wrapper):
-    """Reacher-v5 with a success: the fingertip is at the target. Its observation ends with the way
-    from the one to the other."""
+    """Reacher-v5 with a success: the fingertip is at the target.
+
+    The observation's last two numbers are the way from the one to the other.
+    """
 
     def step(self, action: Any) -> tuple:
         """As Gymnasium's, with ``success`` in ``info``."""

@@ -15,12 +15,11 @@ arrays' names; in HDF5 they are groups and datasets, as Minari has them too.
 
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from driftpolicy.data.files import read_npz, write_npz
 from driftpolicy.data.recording import Recording, complete, trajectory
@@ -115,7 +114,7 @@ def _open(path: Path) -> Any:
 
 def write(
     path: Path,
-    episodes: Iterable[Mapping[str, ArrayLike] | Mapping[str, Sequence]],
+    episodes: Iterable[Mapping[str, Any]],
     *,
     control_rate: float | None = None,
 ) -> None:
@@ -123,7 +122,7 @@ def write(
 
     Args:
         path: of the file, ending in ``.npz``.
-        episodes: of each the parts above by their names.
+        episodes: of each the parts above by their names, arrays or lists.
         control_rate: steps per second.
 
     Raises:
