@@ -60,7 +60,7 @@ def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
         "control rate": f"{rate:g} Hz" if rate else "not recorded",
         "returns": _spread(np.array(returns)) if returns else "not recorded",
         "successes": f"{sum(successes):,} episodes" if successes else "not recorded",
-        "terminated": f"{ends:,} episodes; the others end with their recording",
+        "terminated": f"{ends:,} episodes, the others end with their recording",
         "not read": ", ".join(recording.ignored) or "nothing",
     }
     numbers = {
@@ -70,8 +70,9 @@ def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
     found = findings(recording, None, facts) + short_episodes(lengths, AgentConfig.chunk_length)
     lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
     size = sum(file.stat().st_size for file in format_of(path).files(path))
-    place = f"{path}, {told['origin']}, {format_bytes(size)}, crc32 {told['crc32']}"
-    return [{"data": place}, contents, numbers, {"checks": "\n".join(lines) or "passed"}]
+    place = {"data": str(path)}
+    place["stored as"] = f"{told['origin']}, {format_bytes(size)}, crc32 {told['crc32']}"
+    return [place, contents, numbers, {"checks": "\n".join(lines) or "passed"}]
 
 
 def _ranges(parts: list[np.ndarray]) -> list[str]:
