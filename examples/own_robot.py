@@ -101,7 +101,7 @@ def record(path: Path, episodes: int, seed: int = 0) -> None:
     print(f"{path}: {episodes} demonstrations, {succeeded} successful")
 
 
-# 3. Look, train, evaluate, export: as on the command line.
+# 3. Look, train, evaluate, export, as on the command line.
 
 
 def dfp(*arguments: object) -> None:
@@ -112,12 +112,36 @@ def dfp(*arguments: object) -> None:
         raise SystemExit(status)
 
 
+# 4. Drive the robot with the exported policy: NumPy and onnxruntime, no JAX.
+
+
+def drive(model: Path, episodes: int) -> None:
+    """One chunk after the other; on hardware ``driftpolicy.deploy.ChunkRunner`` keeps the time."""
+    from driftpolicy.deploy import Policy
+
+    environment = make_reach()
+    policy, rng = Policy(model), np.random.default_rng(0)
+    succeeded = 0
+    for episode in range(episodes):
+        observation, _ = environment.reset(seed=1_000_000 + episode)
+        ended = success = False
+        while not ended:
+            for action in policy.act(observation.astype(np.float32), rng):
+                observation, _, terminated, truncated, info = environment.step(action)
+                success = info["success"]
+                ended = success or terminated or truncated
+                if ended:
+                    break
+        succeeded += success
+    print(f"{model}: {succeeded} of {episodes} episodes successful")
+
+
 def run() -> None:
     """The whole way."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few steps of everything")
     parser.add_argument("--out", type=Path, default=Path("runs/own_robot"), help="a folder")
-    parser.add_argument("--no-export", action="store_true", help="leave the last step out")
+    parser.add_argument("--no-export", action="store_true", help="leave the last two steps out")
     options = parser.parse_args()
     data, folder = options.out / "reach.npz", options.out / "run"
     environment = f"{__file__}:make_reach"
@@ -130,6 +154,7 @@ def run() -> None:
     dfp("eval", folder, "--episodes", 2 if options.quick else 100)
     if not options.no_export:
         dfp("export", folder, options.out / "policy.onnx")
+        drive(options.out / "policy.onnx", episodes=2 if options.quick else 100)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _module(head: str) -> ModuleType:
     path = Path(head).expanduser()
     if not path.is_file():
         raise UserError(f"{head}: no such file")
-    known = f"_own_{path.stem}"
+    known = "_own_" + str(path.resolve()).replace(".", "_")
     if known not in sys.modules:
         spec = importlib.util.spec_from_file_location(known, path)
         assert spec is not None
