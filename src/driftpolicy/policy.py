@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from driftpolicy.agents import Agent
 from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
 from driftpolicy.training.checkpoints import checkpoint_of
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
@@ -17,8 +18,15 @@ from driftpolicy.training.restore import load_agent
 class Policy:
     """A trained agent and its decision rule. ``config`` says what it was trained on."""
 
-    def __init__(self, agent: Agent, config: TrainConfig, observation_dim: int):
+    def __init__(
+        self,
+        agent: Agent,
+        config: TrainConfig,
+        observation_dim: int,
+        scaling: Scaling | None = None,
+    ):
         """See :func:`load_policy`."""
+        self.scaling = scaling
         self.agent = agent
         self.config = config
         self.observation_dim = observation_dim
@@ -27,7 +35,9 @@ class Policy:
     def act(
         self, observation: Float[np.ndarray, "*batch observation"], seed: int
     ) -> Float[np.ndarray, "*batch chunk action"]:
-        """The method's decision at one observation or a batch: H actions in [-1, 1].
+        """The method's decision at one observation or a batch: H actions.
+
+        They are in [-1, 1], of a run with data of one's own in the units of these data.
 
         Args:
             observation: as the task's environment gives it.
@@ -44,7 +54,10 @@ class Policy:
             )
         if not np.isfinite(observation).all():
             raise UserError("the observation holds NaN or infinity")
-        return np.asarray(self._act(self.agent, jnp.asarray(observation), jax.random.key(seed)))
+        if self.scaling is not None:
+            observation = self.scaling.observations(observation)
+        chunk = np.asarray(self._act(self.agent, jnp.asarray(observation), jax.random.key(seed)))
+        return chunk if self.scaling is None else self.scaling.raw_actions(chunk)
 
 
 def load_policy(path: str | Path) -> Policy:
@@ -54,4 +67,4 @@ def load_policy(path: str | Path) -> Policy:
         UserError: if there is none, or it is corrupted or of a newer version.
     """
     agent, config, meta = load_agent(checkpoint_of(Path(path)))
-    return Policy(agent, config, meta["dims"][0])
+    return Policy(agent, config, meta["dims"][0], Scaling.from_json(meta.get("scaling")))

@@ -52,10 +52,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     collecting.add_argument("--overwrite", action="store_true", help="replace what is there")
     collecting.set_defaults(act=collect)
 
-    summary = "show what is in a data file"
+    summary = "show what is in a data file, and what is wrong with it"
     inspecting = actions.add_parser("inspect", help=summary, description=summary.capitalize())
-    inspecting.add_argument("file", metavar="FILE")
+    inspecting.add_argument(
+        "file", metavar="SOURCE", help="a file, a LeRobotDataset folder or a Minari dataset"
+    )
     inspecting.add_argument("--task", help="relabel it for this task and show the rewards")
+    inspecting.add_argument(
+        "--env", metavar="ID", help="compare data of your own with this environment of your own"
+    )
     inspecting.set_defaults(act=inspect)
 
     summary = "replay recorded actions and see whether the file fits this simulator"

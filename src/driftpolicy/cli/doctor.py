@@ -14,6 +14,7 @@ from driftpolicy.errors import UserError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "ogbench", "imageio-ffmpeg")
 _EXTRAS = {"robosuite": "robomimic", "tensorboardX": "tensorboard", "wandb": "wandb"}
+_EXTRAS |= {"h5py": "hdf5", "pyarrow": "lerobot", "minari": "minari"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

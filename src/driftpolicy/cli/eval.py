@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
-    from driftpolicy.envs.tasks import find_task
+    from driftpolicy.scaling import Scaling
     from driftpolicy.training.checkpoints import checkpoint_of
     from driftpolicy.training.evaluation import (
         evaluate,
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     agent, config, meta = load_agent(checkpoint_of(Path(options.run_folder)))
-    task = find_task(config.task)
+    task = config.environment(Scaling.from_json(meta.get("scaling")))
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
     console = Console()

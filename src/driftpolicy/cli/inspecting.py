@@ -8,8 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from driftpolicy.data import plain
+from driftpolicy.data.checks import findings, short_episodes
 from driftpolicy.data.summary import Summary, rewards, summarise, summarise_demonstrations
-from driftpolicy.envs.tasks import Task, find_task
+from driftpolicy.envs.tasks import Task, find_task, own_task
+from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 
 
@@ -17,7 +20,12 @@ def inspect(options: argparse.Namespace) -> int:
     """Print a table of what is in a file."""
     task = find_task(options.task) if options.task else None
     path = Path(options.file).expanduser()
-    sections = _demonstrations(path) if path.suffix in (".hdf5", ".h5") else _rows(path)
+    if not path.is_file() or plain.matches(path) or options.env:
+        if task:
+            raise UserError(f"{task.name} has data of its benchmark; --env takes data of your own")
+        sections = _recorded(options.file, options.env)
+    else:
+        sections = _demonstrations(path) if path.suffix in plain.HDF5 else _rows(path)
     if task:
         sections.append(_worth(task, path))
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -30,6 +38,48 @@ def inspect(options: argparse.Namespace) -> int:
             table.add_row(name, value)
     Console(markup=False, highlight=False).print(table)
     return 0
+
+
+def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
+    """Data of one's own, compared with an environment if there is one."""
+    from driftpolicy.agents.base import AgentConfig
+    from driftpolicy.data.own import describe, find_source, format_of
+    from driftpolicy.envs.gymnasium import probe
+
+    facts = probe(own_task(environment)) if environment else None
+    path = find_source(source)
+    recording, told = format_of(path).read(path), describe(path)
+    lengths = recording.lengths
+    ends = sum(trajectory.terminated for trajectory in recording.trajectories)
+    returns = [t.rewards.sum() for t in recording.trajectories if t.rewards is not None]
+    successes = [t.success.any() for t in recording.trajectories if t.success is not None]
+    rate = recording.control_rate
+    contents = {
+        "episodes": f"{len(lengths):,}, {lengths.sum():,} steps",
+        "episode length": f"{_spread(lengths)} steps",
+        "control rate": f"{rate:g} Hz" if rate else "not recorded",
+        "returns": _spread(np.array(returns)) if returns else "not recorded",
+        "successes": f"{sum(successes):,} episodes" if successes else "not recorded",
+        "terminated": f"{ends:,} episodes, the others end with their recording",
+        "not read": ", ".join(recording.ignored) or "nothing",
+    }
+    numbers = {
+        what: "\n".join(_ranges([getattr(t, what) for t in recording.trajectories]))
+        for what in ("observations", "actions")
+    }
+    found = findings(recording, None, facts) + short_episodes(lengths, AgentConfig.chunk_length)
+    lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
+    size = sum(file.stat().st_size for file in format_of(path).files(path))
+    place = {"data": str(path)}
+    place["stored as"] = f"{told['origin']}, {format_bytes(size)}, crc32 {told['crc32']}"
+    return [place, contents, numbers, {"checks": "\n".join(lines) or "passed"}]
+
+
+def _ranges(parts: list[np.ndarray]) -> list[str]:
+    """Of each number its least and its greatest value, a line each."""
+    low = np.min([part.min(axis=0) for part in parts], axis=0)
+    high = np.max([part.max(axis=0) for part in parts], axis=0)
+    return [f"{i}: {a:.4g} to {b:.4g}" for i, (a, b) in enumerate(zip(low, high, strict=True))]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

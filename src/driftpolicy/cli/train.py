@@ -9,16 +9,34 @@ from rich.console import Console
 
 from driftpolicy.agents import METHODS
 from driftpolicy.cli.options import add_config_flags
+from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig, method_of, resolve
 from driftpolicy.training.presets import PRESETS
 
-_OWN = ("command", "run", "task", "method", "preset", "folder", "runs", "seeds", "max_minutes")
+_OWN = (
+    "command",
+    "run",
+    "task",
+    "env",
+    "method",
+    "preset",
+    "folder",
+    "runs",
+    "seeds",
+    "max_minutes",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: those below, and one for every field of the configs."""
     parser.add_argument("task", nargs="?", help="a task's name; the preset may have one")
+    parser.add_argument(
+        "--env",
+        metavar="ID",
+        help="an environment of your own instead: Gymnasium's id, or module:function or "
+        "file.py:function that makes one; with --data (see docs/robot.md)",
+    )
     parser.add_argument("--method", default="dfp", help=f"one of {', '.join(METHODS)} [dfp]")
     parser.add_argument("--preset", default="paper", help=f"one of {', '.join(PRESETS)} [paper]")
     parser.add_argument("--runs", default="runs", help="where run folders are made [runs]")
@@ -80,10 +98,13 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("--run names the folder of one run: with --seeds use --runs")
     if options.seeds and "seed" in given:
         raise UserError("give --seed or --seeds, not both")
+    if options.task and options.env:
+        raise UserError(f"name a task or --env, not both: {options.task}, {options.env}")
+    task = OWN_PREFIX + options.env if options.env else options.task
     folders = []
     with contextlib.ExitStack() as locks:
         for own in [{"seed": seed} for seed in options.seeds or ()] or [{}]:
-            config = resolve(options.task, options.method, options.preset, given | own)
+            config = resolve(task, options.method, options.preset, given | own)
             folder = (
                 RunFolder(Path(options.folder))
                 if options.folder

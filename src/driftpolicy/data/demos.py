@@ -8,7 +8,6 @@ the states.
 
 import dataclasses
 import json
-import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from driftpolicy.data.files import crc32
 from driftpolicy.envs.robomimic import (
     OBSERVATION_KEYS,
     make_simulator,
@@ -155,11 +155,7 @@ class DemoFile:
 
     def crc32(self) -> str:
         """Identifies the contents of the file."""
-        value = 0
-        with open(self.path, "rb") as file:
-            while block := file.read(1 << 20):
-                value = zlib.crc32(block, value)
-        return f"{value:08x}"
+        return crc32([self.path])
 
 
 def _h5py() -> Any:

@@ -4,7 +4,8 @@ import contextlib
 import mmap
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -98,6 +99,23 @@ def checksums(path: Path, *, what: str = "data file") -> dict[str, int]:
     """
     with _reading(path, what) as archive:
         return {entry.filename: entry.CRC for entry in archive.infolist()}
+
+
+def crc32(paths: Iterable[Path]) -> str:
+    """Identifies the contents of files, one after the other; in hexadecimal.
+
+    Raises:
+        UserError: if one cannot be read.
+    """
+    value = 0
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    value = zlib.crc32(block, value)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from None
+    return f"{value:08x}"
 
 
 def verify_npz(path: Path, *, what: str = "data file") -> None:

@@ -105,7 +105,8 @@ def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
         if len(widths) > 1:
             raise UserError(f"{path}: its demonstrations have {column} of {sorted(widths)} numbers")
     try:
-        return Dataset(**{column: np.concatenate(parts) for column, parts in rows.items()})
+        columns: dict[str, Any] = {name: np.concatenate(parts) for name, parts in rows.items()}
+        return Dataset(**columns)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

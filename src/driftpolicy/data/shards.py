@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Int64
 
 from driftpolicy.data import ogbench
 from driftpolicy.data.files import MappedRows, member_shape, read_npz, write_npz
@@ -26,6 +26,7 @@ from driftpolicy.data.transitions import Dataset, Rows
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
+from driftpolicy.scaling import Scaling
 
 _LAYOUT = 1  # of the mapped files
 Progress = Callable[[int, int], None]
@@ -178,6 +179,9 @@ class Shards:
     """
 
     on_disk = True
+    scaling: Scaling | None = None
+    remarks: tuple[str, ...] = ()
+    control_rate: float | None = None
 
     def __init__(self, folder: Path, shards: list[_Shard]):
         """``shards`` are at least one, each made of whole episodes."""
@@ -205,6 +209,11 @@ class Shards:
     def __len__(self) -> int:
         """The number of transitions."""
         return int(self._transitions[-1])
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " episodes"]:
+        """As :class:`driftpolicy.data.transitions.Prior` says."""
+        return np.diff(self._transitions, prepend=0)
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
         """As :class:`driftpolicy.data.transitions.Prior` says."""

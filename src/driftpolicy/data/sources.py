@@ -69,6 +69,10 @@ def source_of(task: Task) -> Source:
         from driftpolicy.data import robomimic
 
         return robomimic
+    if task.benchmark == "gymnasium":
+        from driftpolicy.data import own
+
+        return own
     from driftpolicy.data import ogbench
 
     return ogbench

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from driftpolicy.batch import Batch
 from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +108,20 @@ class Prior(Protocol):
     """Numbers per observation."""
     action_dim: int
     """Numbers per action."""
+    scaling: Scaling | None
+    """Between the user's units and these; None: they are the same."""
+    remarks: tuple[str, ...]
+    """What is suspicious about the data, a line each."""
+    control_rate: float | None
+    """Steps per second, where that is known."""
 
     def __len__(self) -> int:
         """The number of transitions."""
+        ...
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " episodes"]:
+        """Transitions of each episode."""
         ...
 
     def resident(self) -> Rows:
@@ -146,8 +158,22 @@ class Dataset:
         rewards: Float32[np.ndarray, " rows"],
         masks: Float32[np.ndarray, " rows"],
         last: Bool[np.ndarray, " rows"],
+        *,
+        scaling: Scaling | None = None,
+        remarks: tuple[str, ...] = (),
+        control_rate: float | None = None,
     ):
-        """``last`` marks the rows that hold an episode's final observation.
+        """Complete episodes.
+
+        Args:
+            observations: as the agent sees them.
+            actions: in [-1, 1].
+            rewards: of each step.
+            masks: 0 where the task terminated.
+            last: marks the rows that hold an episode's final observation.
+            scaling: between the user's units and these; None: they are the same.
+            remarks: what is suspicious about the data, a line each.
+            control_rate: steps per second, where that is known.
 
         Raises:
             UserError: if the data ends in mid-episode, holds no transition, or holds a NaN or an
@@ -164,10 +190,18 @@ class Dataset:
         self.rows = Rows(observations, actions, rewards, masks, last, starts)
         self.episodes = int(np.count_nonzero(last))
         self.observation_dim, self.action_dim = observations.shape[1], actions.shape[1]
+        self.scaling = scaling
+        self.remarks = remarks
+        self.control_rate = control_rate
 
     def __len__(self) -> int:
         """The number of transitions."""
         return len(self.rows.starts)
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " episodes"]:
+        """As :class:`Prior` says."""
+        return np.diff(np.flatnonzero(self.rows.last), prepend=-1) - 1
 
     def resident(self) -> Rows:
         """As :class:`Prior` says."""

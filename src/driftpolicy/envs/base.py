@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
@@ -27,6 +27,8 @@ class Environment(Protocol):
 
     observation_dim: int
     action_dim: int
+    control_rate: float | None
+    """Steps per second; None where nobody says."""
 
     def reset(self, seed: int) -> Float32[np.ndarray, " observation"]:
         """Start the episode of this seed."""
@@ -41,8 +43,26 @@ class Environment(Protocol):
         ...
 
 
+class Facts(NamedTuple):
+    """What an environment of the user's own says of itself."""
+
+    observation_dim: int
+    action_low: Float64[np.ndarray, " action"]
+    """May be infinite."""
+    action_high: Float64[np.ndarray, " action"]
+    control_rate: float | None
+    tells_success: bool
+    """Whether ``info`` says when the task is done."""
+    deterministic: bool
+    """Whether the same seed and actions gave the same trajectory twice."""
+
+
 def make_environment(task: Task, *, render_size: int = 480) -> Environment:
-    """The simulator of a task; ``render_size`` is the width and height of its images in pixels.
+    """The simulator of a task.
+
+    Args:
+        task: which.
+        render_size: width and height of its images in pixels; not of a user's own environment.
 
     Raises:
         UserError: if the task's simulator is not there.
@@ -55,6 +75,10 @@ def make_environment(task: Task, *, render_size: int = 480) -> Environment:
         from driftpolicy.envs.robomimic import RobomimicEnvironment
 
         return RobomimicEnvironment(task, render_size)
+    if task.benchmark == "gymnasium":
+        from driftpolicy.envs.gymnasium import GymnasiumEnvironment
+
+        return GymnasiumEnvironment(task)
     raise UserError(f"no simulator for the benchmark {task.benchmark!r}")
 
 

@@ -58,6 +58,7 @@ class OGBenchEnvironment:
         self._limit = self._simulator.spec.max_episode_steps
         self._steps = 0
         self.action_dim = 5
+        self.control_rate: float | None = 20.0
         self.observation_dim = len(self.reset(0))
         # Without shadows a frame takes a third of the time in software rendering.
         self._simulator.model.vis.quality.shadowsize = 0

@@ -139,6 +139,7 @@ class RobomimicEnvironment:
         self._renderer: Any = None
         self._steps = 0
         self.action_dim = int(self.simulator.action_dim)
+        self.control_rate: float | None = float(CONTROL_RATE)
         self.observation_dim = len(self.reset(0))
 
     def reset(self, seed: int) -> Float32[np.ndarray, " observation"]:

@@ -3,8 +3,10 @@
 import dataclasses
 import difflib
 import re
+from typing import Literal
 
 from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
 
 _OGBENCH_FAMILIES = (
     "cube-single",
@@ -19,6 +21,26 @@ _OGBENCH_FAMILIES = (
 )
 _KINDS = ("play", "noisy")
 _ROBOMIMIC = {"lift": "Lift", "can": "PickPlaceCan", "square": "NutAssemblySquare"}
+OWN_PREFIX = "gymnasium:"
+"""Begins the task's name of an environment of the user's own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """What a user says of an environment and data of his own."""
+
+    action_bounds: Literal["space", "data"] = "space"
+    """What -1 and 1 mean: the bounds of the action space, or the extremes in the data."""
+    normalise_observations: bool = False
+    """Whether observations have mean 0 and deviation 1 over the data."""
+    reward: Literal["own", "success"] = "own"
+    """The data's and the environment's rewards, or success - 1 with an end at success."""
+    success_return: float | None = None
+    """The return from which an episode counts as a success; None: ``info`` says it."""
+    max_episode_steps: int | None = None
+    """A time limit in steps; None: the environment's own."""
+    scaling: Scaling | None = None
+    """Known once the data are read; None: everything as it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +59,8 @@ class Task:
     """The simulator's registered id."""
     dataset: str
     """The name of the published dataset."""
+    own: Own | None = None
+    """Of an environment of the user's own, else None."""
 
 
 def _ogbench_tasks() -> dict[str, Task]:
@@ -69,6 +93,12 @@ def _robomimic_tasks() -> dict[str, Task]:
 TASKS: dict[str, Task] = _robomimic_tasks() | _ogbench_tasks()
 
 
+def own_task(environment: str) -> Task:
+    """The task of an environment of the user's own: Gymnasium's id, or ``module:function``."""
+    name = OWN_PREFIX + environment
+    return Task(name, "gymnasium", "own", "own", environment, dataset=environment, own=Own())
+
+
 def find_task(name: str) -> Task:
     """The task of this name.
 
@@ -77,6 +107,8 @@ def find_task(name: str) -> Task:
     """
     if name in TASKS:
         return TASKS[name]
+    if name.startswith(OWN_PREFIX) and name != OWN_PREFIX:
+        return own_task(name.removeprefix(OWN_PREFIX))
     words = set(re.split(r"[-_ ]", name))
     near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.5) or sorted(
         TASKS, key=lambda known: -len(words & set(known.split("-")))

@@ -11,7 +11,7 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.envs.tasks import Task
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.evaluation import decide
 from driftpolicy.training.logs import Means
@@ -26,9 +26,9 @@ class Collection:
     The steps of several environments count in turn: the first of each, the second of each, ...
     """
 
-    def __init__(self, config: TrainConfig, replay: Replay):
+    def __init__(self, config: TrainConfig, task: Task, replay: Replay):
         """Make the environments: in processes of their own where they can run beside something."""
-        task, count = find_task(config.task), config.num_envs
+        count = config.num_envs
         self._config = config
         self._replay = replay
         own = config.overlap or count > 1

@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from driftpolicy.agents import METHODS, AgentConfig
-from driftpolicy.agents.base import choice, require
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.agents.base import choice, flag, require
+from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
 from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_METHODS, PRESETS, published
 
 LOGGERS = ("tensorboard", "wandb")
+_OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,16 @@ class TrainConfig:
     all. Data in one file stay whole."""
     data_mask: str | None = None
     """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
+    action_bounds: Literal["space", "data"] = "space"
+    """With --env: actions are scaled to [-1, 1] from the action space's bounds, or the data's."""
+    normalise_observations: bool = False
+    """With --env: shift and scale observations to mean 0 and deviation 1 over the data."""
+    reward: Literal["own", "success"] = "own"
+    """With --env: the data's and the environment's own rewards, or success - 1, ending there."""
+    success_return: float | None = None
+    """With --env, if its info has no success: the return from which an episode counts as one."""
+    max_episode_steps: int | None = None
+    """With --env: truncate episodes after so many steps; default: the environment's own limit."""
     collect_episodes: int = 0
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2
@@ -99,6 +112,26 @@ class TrainConfig:
         require(self, "online_steps", alone, "0 with --phase offline-rl")
         known = set(self.loggers) <= set(LOGGERS)
         require(self, "loggers", known, "among " + ", ".join(LOGGERS))
+        choice(self, "action_bounds", ("space", "data"))
+        choice(self, "reward", ("own", "success"))
+        require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
+        limit = self.max_episode_steps
+        require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
+        for name in _OWN_FIELDS if find_task(self.task).own is None else ():
+            if getattr(self, name) != getattr(Own, name):
+                raise UserError(f"{flag(name)} is for an environment of your own (--env)")
+
+    def environment(self, scaling: Scaling | None = None) -> Task:
+        """The task with what this config says of an environment of the user's own.
+
+        Args:
+            scaling: of its data, once they are read.
+        """
+        task = find_task(self.task)
+        if task.own is None:
+            return task
+        chosen = {name: getattr(self, name) for name in _OWN_FIELDS}
+        return dataclasses.replace(task, own=Own(**chosen, scaling=scaling))
 
     @property
     def total_steps(self) -> int:

@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
+from driftpolicy.data.checks import accept, short_episodes
 from driftpolicy.data.shards import open_shards
 from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.data.transitions import Prior
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds
 from driftpolicy.training.config import TrainConfig
@@ -72,7 +72,7 @@ def find_data(config: TrainConfig, console: Console) -> Path:
     Raises:
         UserError: naming the three ways to get the data.
     """
-    task = find_task(config.task)
+    task = config.environment()
     source = source_of(task)
     path = source.find_dataset(task, config.data)
     if path is not None:
@@ -95,8 +95,8 @@ def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior,
     Raises:
         UserError: if they cannot be read as the task's.
     """
-    task = find_task(config.task)
-    if not path.is_dir():
+    task = config.environment()
+    if task.benchmark != "ogbench" or not path.is_dir():
         source = source_of(task)
         return source.load_dataset(task, path, config.data_mask), source.describe(path)
     cache = Path(config.data_cache).expanduser() if config.data_cache else None
@@ -139,7 +139,6 @@ def launch(
         _require_alike(configs)
         config = configs[0]
         path = find_data(config, console)
-        task = find_task(config.task)
         dataset, data = load_data(config, path, console)
         console.print(
             f"Data: {path} ({data['origin']}; {dataset.episodes:,} episodes, "
@@ -147,6 +146,10 @@ def launch(
             highlight=False,
             soft_wrap=True,
         )
+        short = accept(short_episodes(dataset.lengths, config.agent.chunk_length))
+        for remark in (*dataset.remarks, *short):
+            console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
+        task = config.environment(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
         stack.enter_context(stop.listening())
         trainers = []
@@ -204,7 +207,7 @@ def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: 
         try:
             film(
                 trainer.agent,
-                find_task(config.task),
+                trainer.task,
                 folder.video,
                 seed=config.seed,
                 episodes=2,

@@ -2,12 +2,14 @@
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import write_atomically
+from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig
 
@@ -28,8 +30,9 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
-        """The folder of a config under ``root``."""
-        return cls(root / config.task / config.method / f"seed{config.seed}")
+        """The folder of a config under ``root``; of a task's name what suits a folder's."""
+        task = re.sub(r"[^\w.=-]+", "-", config.task.removeprefix(OWN_PREFIX)).strip("-.")
+        return cls(root / task / config.method / f"seed{config.seed}")
 
     def create(self, config: TrainConfig) -> None:
         """Write the config into a folder in which nothing has been trained yet.

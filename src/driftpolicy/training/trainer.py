@@ -17,6 +17,7 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior, WindowSpec
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
 from driftpolicy.training import checkpoints
 from driftpolicy.training.collection import EPISODE_METRICS, Collection
 from driftpolicy.training.config import TrainConfig
@@ -59,6 +60,7 @@ class Trainer:
         """
         self.config = config
         self.folder = folder
+        self.task = config.environment(dataset.scaling)
         self.step = 0
         self.wall_s = 0.0
         self._ticked: float | None = None  # when wall_s was brought up to date
@@ -69,6 +71,8 @@ class Trainer:
         self._data_id = data_id
         self._sinks = sinks or []
         self._dims = (dataset.observation_dim, dataset.action_dim)
+        self._scaling = dataset.scaling
+        self._control_rate = dataset.control_rate
         agent = config.agent
         self._spec = WindowSpec(
             agent.chunk_length, agent.discount, agent.terminal_windows == "keep"
@@ -151,7 +155,7 @@ class Trainer:
 
     def _switch_to_online(self) -> Collection:
         self.agent = self.agent.start_online()
-        self._collection = Collection(self.config, self._replay)
+        self._collection = Collection(self.config, self.task, self._replay)
         self._collection.start()
         self._mirror = self._replay.mirror()
         return self._collection
@@ -282,6 +286,8 @@ class Trainer:
             "means": self._means.state(),
             "csv": {"eval": self._eval_log.length(), "train": self._train_log.length()},
             "dims": self._dims,
+            "scaling": self._scaling and self._scaling.to_json(),
+            "control_rate": self._control_rate,
         }
         groups = {
             "agent": checkpoints.tree_arrays(self.agent),
@@ -300,6 +306,11 @@ class Trainer:
             raise UserError(
                 f"the prior data are not those of checkpoint {path}; name the right file (--data)"
             )
+        if Scaling.from_json(meta.get("scaling")) != self._scaling:
+            raise UserError(
+                f"checkpoint {path} was made with other bounds of actions, or other observations: "
+                "has the environment's action space changed?"
+            )
         if TrainConfig.from_json(meta["config"]).agent != self.config.agent:
             raise UserError(
                 f"checkpoint {path} was made with another config than {self.folder.path}"
@@ -312,7 +323,7 @@ class Trainer:
         self._replay.load(groups["replay"])
         self._owed = list(groups["owed"]["marks"])
         if meta["online"]:
-            self._collection = Collection(self.config, self._replay)
+            self._collection = Collection(self.config, self.task, self._replay)
             self._collection.load(groups["collection"])
             self._mirror = self._replay.mirror()
         return meta["csv"]

@@ -16,8 +16,9 @@ from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 from driftpolicy.training.evaluation import decide, episode_seeds
 
-_SIZE = 480  # pixels, both ways; a multiple of 16 suits every codec
-_RATE = 20  # frames per second: the control rate, so a film runs in real time
+_SIZE = 480  # pixels, both ways
+_BLOCK = 16  # a multiple of so many pixels suits every codec
+_RATE = 20  # frames per second where the control rate, which makes a film real, is not known
 BACKENDS = ("egl", "osmesa")
 
 
@@ -29,6 +30,7 @@ class _Filmed:
         self.writer: Any = None
         self.observation_dim = environment.observation_dim
         self.action_dim = environment.action_dim
+        self.control_rate = environment.control_rate
 
     def reset(self, seed: int) -> np.ndarray:
         observation = self.environment.reset(seed)
@@ -46,7 +48,8 @@ class _Filmed:
     def _frame(self) -> None:
         frame = self.environment.render()
         if self.writer is not None:
-            self.writer.append_data(frame)
+            height, width = (_BLOCK * (side // _BLOCK) for side in frame.shape[:2])
+            self.writer.append_data(frame[:height, :width])
 
 
 class FilmRunner(EpisodeRunner):
@@ -67,9 +70,10 @@ class FilmRunner(EpisodeRunner):
         """Start the film."""
         import imageio.v2 as imageio
 
+        rate = self._film.control_rate or _RATE
         try:
             Path(out).parent.mkdir(parents=True, exist_ok=True)
-            self._film.writer = imageio.get_writer(out, fps=_RATE, macro_block_size=16)
+            self._film.writer = imageio.get_writer(out, fps=rate, macro_block_size=_BLOCK)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write the video {out}: {error}") from None
 
@@ -85,13 +89,17 @@ def film_workers(task: Task) -> Workers:
         UserError: if neither works, naming what to install.
     """
     chosen = os.environ.get("MUJOCO_GL")
+    failure: Exception | None = None
     for backend in (chosen,) if chosen else BACKENDS:
         workers = Workers(1, FilmRunner, task, backend)
         try:
             workers.call(0, "reset", 0)
             return workers
-        except (RuntimeError, UserError):
+        except (RuntimeError, UserError) as error:
             workers.close()
+            failure = error
+    if task.own and isinstance(failure, UserError):
+        raise UserError(f"cannot render: {failure}")
     tried = chosen or " or ".join(BACKENDS)
     raise UserError(
         f"cannot render: no working OpenGL ({tried}); install one, for instance "

@@ -1,0 +1,161 @@
+"""From demonstrations to a policy on a robot of one's own: record, look, train, evaluate, export.
+
+The robot is Gymnasium's two-link arm, Reacher-v5, which comes with ``gymnasium[mujoco]``. It stands
+for any: the package knows nothing of it but what this file says. Run from the top of the checkout:
+
+    uv run python examples/own_robot.py            # some minutes on one CPU core
+    uv run python examples/own_robot.py --quick    # the same steps, too few to learn anything
+
+docs/robot.md explains each step.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from driftpolicy.cli import main
+from driftpolicy.data import plain
+
+UPPER, LOWER = 0.1, 0.11  # metres, the arm's links
+NEAR = 0.02  # metres between fingertip and target that count as a success
+RATE = 50  # Hz
+
+TRAINING = [
+    *("--preset", "small", "--generated", "8", "--temperatures", "0.05", "0.5", "--best-of", "4"),
+    *("--offline-steps", "6000", "--online-steps", "4000", "--eval-every", "2000"),
+]
+QUICK = [
+    *("--offline-steps", "50", "--online-steps", "50", "--warmup-steps", "20", "--no-video"),
+    *("--batch-size", "16", "--eval-every", "50", "--eval-episodes", "2", "--processes", "1"),
+    *("--actor-hidden", "16", "--critic-hidden", "16", "--generated", "2", "--candidates", "4"),
+    *("--positives", "2", "--log-every", "25", "--best-of", "2", "--no-overlap"),
+]
+
+
+# 1. The environment says when it succeeds.
+
+
+class Reach(gymnasium.Wrapper):
+    """Reacher-v5 with a success: the fingertip is at the target.
+
+    The observation's last two numbers are the way from the one to the other.
+    """
+
+    def step(self, action: Any) -> tuple:
+        """As Gymnasium's, with ``success`` in ``info``."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        info["success"] = bool(np.hypot(*observation[8:10]) < NEAR)
+        return observation, reward, terminated, truncated, info
+
+
+def make_reach(render_mode: str | None = None) -> gymnasium.Env:
+    """What ``--env examples/own_robot.py:make_reach`` calls."""
+    return Reach(gymnasium.make("Reacher-v5", render_mode=render_mode))
+
+
+# 2. Demonstrations: somebody who can do it, and a file.
+
+
+def demonstrator(observation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Torques in [-1, 1] that turn both joints to where the fingertip is at the target.
+
+    On a robot this is a person with a joystick. The noise shows the policy what to do beside the
+    straight way.
+    """
+    cosines, sines, target, speeds = (observation[i : i + 2] for i in (0, 2, 4, 6))
+    angles = np.arctan2(sines, cosines)
+    reach = np.hypot(*target)
+    cosine = (reach**2 - UPPER**2 - LOWER**2) / (2 * UPPER * LOWER)
+    elbow = np.arccos(np.clip(cosine, -1, 1)) * (1 if angles[1] >= 0 else -1)
+    shoulder = np.arctan2(target[1], target[0]) - np.arctan2(
+        LOWER * np.sin(elbow), UPPER + LOWER * np.cos(elbow)
+    )
+    turn = np.array([shoulder, elbow]) - angles
+    turn[0] = (turn[0] + np.pi) % (2 * np.pi) - np.pi
+    torques = 0.7 * turn - 0.1 * speeds + rng.normal(scale=0.1, size=2)
+    return np.clip(torques, -1, 1)
+
+
+def record(path: Path, episodes: int, seed: int = 0) -> None:
+    """Demonstrations in the plain layout, each until its success or its time limit."""
+    environment = make_reach()
+    recorded = []
+    for episode in range(episodes):
+        rng = np.random.default_rng((seed, episode))
+        observation, _ = environment.reset(seed=int(rng.integers(2**31)))
+        parts: dict[str, list] = {"observations": [observation], "actions": [], "success": []}
+        ended = False
+        while not ended:
+            action = demonstrator(observation, rng)
+            observation, _, terminated, truncated, info = environment.step(action)
+            parts["observations"].append(observation)
+            parts["actions"].append(action)
+            parts["success"].append(info["success"])
+            ended = info["success"] or terminated or truncated
+        recorded.append(parts)
+    plain.write(path, recorded, control_rate=RATE)
+    succeeded = sum(parts["success"][-1] for parts in recorded)
+    print(f"{path}: {episodes} demonstrations, {succeeded} successful")
+
+
+# 3. Look, train, evaluate, export, as on the command line.
+
+
+def dfp(*arguments: object) -> None:
+    """The command ``dfp``, shown as one would type it."""
+    words = [str(argument) for argument in arguments]
+    print("\n$ dfp " + " ".join(words), flush=True)
+    if status := main(words):
+        raise SystemExit(status)
+
+
+# 4. Drive the robot with the exported policy: NumPy and onnxruntime, no JAX.
+
+
+def drive(model: Path, episodes: int) -> None:
+    """One chunk after the other; on hardware ``driftpolicy.deploy.ChunkRunner`` keeps the time."""
+    from driftpolicy.deploy import Policy
+
+    environment = make_reach()
+    policy, rng = Policy(model), np.random.default_rng(0)
+    succeeded = 0
+    for episode in range(episodes):
+        observation, _ = environment.reset(seed=1_000_000 + episode)
+        ended = success = False
+        while not ended:
+            for action in policy.act(observation.astype(np.float32), rng):
+                observation, _, terminated, truncated, info = environment.step(action)
+                success = info["success"]
+                ended = success or terminated or truncated
+                if ended:
+                    break
+        succeeded += success
+    print(f"{model}: {succeeded} of {episodes} episodes successful")
+
+
+def run() -> None:
+    """The whole way."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps of everything")
+    parser.add_argument("--out", type=Path, default=Path("runs/own_robot"), help="a folder")
+    parser.add_argument("--no-export", action="store_true", help="leave the last two steps out")
+    options = parser.parse_args()
+    data, folder = options.out / "reach.npz", options.out / "run"
+    environment = f"{__file__}:make_reach"
+
+    record(data, episodes=20 if options.quick else 300)
+    dfp("data", "inspect", data, "--env", environment)
+    settings = TRAINING + (QUICK if options.quick else [])
+    own = ["--reward", "success", "--normalise-observations"]
+    dfp("train", "--env", environment, "--data", data, "--run", folder, *own, *settings)
+    dfp("eval", folder, "--episodes", 2 if options.quick else 100)
+    if not options.no_export:
+        dfp("export", folder, options.out / "policy.onnx")
+        drive(options.out / "policy.onnx", episodes=2 if options.quick else 100)
+
+
+if __name__ == "__main__":
+    run()

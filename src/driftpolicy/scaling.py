@@ -1,0 +1,72 @@
+"""Between a user's units and the agent's: observations near 0, actions in [-1, 1]."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from driftpolicy.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """An affine map per number, stored in every checkpoint of a run with data of one's own.
+
+    An agent sees ``(observation - mean) / deviation`` and decides ``scaled`` in [-1, 1], which
+    means ``low + (scaled + 1) * (high - low) / 2``. All in float32, here as in an exported policy.
+    """
+
+    observation_mean: tuple[float, ...]
+    """0 where observations are not normalised."""
+    observation_deviation: tuple[float, ...]
+    """Above 0; 1 where observations are not normalised, or do not vary."""
+    action_low: tuple[float, ...]
+    """The action that the agent knows as -1."""
+    action_high: tuple[float, ...]
+    """The action that the agent knows as 1; above ``action_low``."""
+
+    def observations(
+        self, raw: Float[np.ndarray, "*rows observation"]
+    ) -> Float32[np.ndarray, "*rows observation"]:
+        """What the agent sees."""
+        mean = np.asarray(self.observation_mean, np.float32)
+        deviation = np.asarray(self.observation_deviation, np.float32)
+        return (np.asarray(raw, np.float32) - mean) / deviation
+
+    def actions(
+        self, raw: Float[np.ndarray, "*rows action"]
+    ) -> Float32[np.ndarray, "*rows action"]:
+        """A user's actions as the agent's, clipped to [-1, 1]."""
+        low, high = self._bounds()
+        return np.clip(2 * (np.asarray(raw, np.float32) - low) / (high - low) - 1, -1, 1)
+
+    def raw_actions(
+        self, scaled: Float[np.ndarray, "*rows action"]
+    ) -> Float32[np.ndarray, "*rows action"]:
+        """The inverse of :meth:`actions` within the bounds; never beyond them."""
+        low, high = self._bounds()
+        raw = low + (np.asarray(scaled, np.float32) + 1) * (high - low) / 2
+        return np.clip(raw, low, high)
+
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(self.action_low, np.float32), np.asarray(self.action_high, np.float32)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """What a checkpoint's meta data hold under ``scaling``; exact."""
+        return {name: list(values) for name, values in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any] | None) -> "Scaling | None":
+        """The inverse of :meth:`to_json`; None for None, which means no scaling at all.
+
+        Raises:
+            UserError: if something is missing or unknown.
+        """
+        if stored is None:
+            return None
+        try:
+            return cls(**{name: tuple(map(float, values)) for name, values in stored.items()})
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a checkpoint's scaling is damaged: {error}") from None
