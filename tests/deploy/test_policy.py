@@ -60,7 +60,7 @@ def test_the_same_generator_gives_the_same_decision(policy):
     [
         (
             np.zeros(OBSERVATION + 1),
-            r"takes observations of 5 numbers.* not an array of shape \(6,\)",
+            r"of 5 numbers.* not an array of shape \(6,\)",
         ),
         (np.zeros((1, 1, OBSERVATION)), "takes observations of 5 numbers"),
         (np.zeros((0, OBSERVATION)), "takes observations of 5 numbers"),

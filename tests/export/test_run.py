@@ -69,9 +69,8 @@ def test_the_file_describes_itself(tmp_path):
     assert m.config["agent"]["best_of"] == 4
     assert m.versions["jax"] == jax.__version__
     # Entry by entry, for whoever opens the file with other tools.
-    entries = {
-        p.key: json.loads(p.value) for p in onnx.load(tmp_path / "policy.onnx").metadata_props
-    }
+    props = onnx.load(tmp_path / "policy.onnx").metadata_props
+    entries = {p.key: json.loads(p.value) for p in props}
     assert entries["task"] == TASK
     assert entries["format"] == 1
 
