@@ -45,7 +45,7 @@ def test_the_file_decides_as_the_agent(method, tmp_path):
     got = policy.act_from(mean + np.array(deviation) * seen, np.asarray(noise))
     low, high = np.array(SCALING["action_low"]), np.array(SCALING["action_high"])
     scaled = 2 * (got - low) / (high - low) - 1
-    np.testing.assert_allclose(scaled, jax.jit(lambda s: agent.act(s, key))(seen), atol=1e-5)
+    np.testing.assert_allclose(scaled, jax.jit(lambda s: agent.act(s, key))(seen), atol=1e-4)
     assert policy.metadata.noise_shape == [count, dim]
     onnx.checker.check_model(onnx.load(tmp_path / "policy.onnx"), full_check=True)
 

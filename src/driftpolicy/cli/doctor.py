@@ -13,7 +13,13 @@ from driftpolicy import __version__
 from driftpolicy.errors import UserError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "ogbench", "imageio-ffmpeg")
-_EXTRAS = {"robosuite": "robomimic", "tensorboardX": "tensorboard", "wandb": "wandb"}
+_EXTRAS = {
+    "robosuite": "robomimic",
+    "onnx": "export",
+    "onnxruntime": "deploy",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
