@@ -21,7 +21,7 @@ policy = Policy(sys.argv[1])
 print(policy.act(np.ones(policy.metadata.observation_dim), np.random.default_rng(5)).tolist())
 sent = []
 read = lambda: np.ones(policy.metadata.observation_dim)
-print(ChunkRunner(policy, read, sent.append, lambda: None, rate_hz=500.0).run(4).ended_by)
+print(ChunkRunner(policy, read, sent.append, lambda: None, rate_hz=5.0).run(4).ended_by)
 heavy = ("jax", "jaxtyping", "equinox", "optax", "driftpolicy.training", "driftpolicy.agents",
          "driftpolicy.data", "driftpolicy.networks")
 print([name for name in heavy if name in sys.modules])

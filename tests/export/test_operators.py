@@ -24,7 +24,7 @@ def count(model, operator):
 
 def loop(observation, noise):
     def step(i, x):
-        return x + jnp.where(x > i, 1.0, i / 4) / 3.0
+        return x + jnp.where(x < i, 1.0, i / 4) / 3.0
 
     return jax.lax.fori_loop(0, 4, step, noise)
 
@@ -32,7 +32,7 @@ def loop(observation, noise):
 FUNCTIONS = {
     "shapes": lambda o, x: jnp.stack([x[1:3, ::2].reshape(6), x[0]], axis=1)[:, None, :],
     "joined": lambda o, x: jnp.concatenate([x, x[:, :2] ** 2], axis=1),
-    "spread": lambda o, x: jnp.broadcast_to(o[:, None, None], (D, N, 2)) + x[:, :2],
+    "spread": lambda o, x: jnp.broadcast_to(o[:, None, None], (D, N, 2)) + x[None, :, :2],
     "reduced": lambda o, x: jnp.stack([jnp.sum(x, axis=0), jnp.min(x, axis=0)]),
     "best": lambda o, x: jnp.take_along_axis(x, jnp.argmax(x[:, 0])[None, None], axis=0),
     "loop": loop,
@@ -43,8 +43,6 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_graph_computes_what_was_traced(name):
     function = FUNCTIONS[name]
-    if name == "loop":  # the rule for > is not needed by any decision
-        function = lambda o, x: loop(o, x)  # noqa: E731
     model = model_of(function)
     onnx.checker.check_model(model)
     session = onnxruntime.InferenceSession(model.SerializeToString())
@@ -63,7 +61,7 @@ def test_a_graph_computes_what_was_traced(name):
     ("function", "words"),
     [
         (lambda o, x: jnp.sin(x), "operation 'sin'"),
-        (lambda o, x: x @ x.T, "a product other than"),
+        (lambda o, x: x[:, :N] @ x, "a product other than"),
         (lambda o, x: jnp.concatenate([x, jnp.ones((N, 1))], axis=1), "tensors with constants"),
         (lambda o, x: jax.lax.scan(lambda c, r: (c + r, c), x[0], x)[1], "a loop over arrays"),
         (lambda o, x: jnp.take_along_axis(x, jnp.argmax(x, axis=0)[None], axis=0), "a gather"),
@@ -82,9 +80,7 @@ def test_what_depends_on_parameters_alone_is_computed_at_export():
     # The observation once per network; per step the noise, a hidden layer, the output; of each
     # critic the chunk, a hidden layer, the output.
     assert count(model, "MatMul") == (1 + 3 * 3) + 2 * (1 + 3)
-    assert (
-        count(model, "ReduceSum") == 2 * 2 * 2 + 1
-    )  # mean and square of each norm; the mean of two
+    assert count(model, "ReduceSum") == 2 * 2 * 2 + 1  # two of each norm; the mean of two critics
     stored = sum(np.prod(a.dims) for a in model.graph.initializer)
     parameters = sum(a.size for a in jax.tree.leaves((agent.actor, agent.critic.online)))
     assert stored < 1.2 * parameters

@@ -13,8 +13,16 @@ from driftpolicy import __version__
 from driftpolicy.errors import UserError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "ogbench", "imageio-ffmpeg")
-_EXTRAS = {"robosuite": "robomimic", "tensorboardX": "tensorboard", "wandb": "wandb"}
-_EXTRAS |= {"h5py": "hdf5", "pyarrow": "lerobot", "minari": "minari"}
+_EXTRAS = {
+    "robosuite": "robomimic",
+    "h5py": "hdf5",
+    "pyarrow": "lerobot",
+    "minari": "minari",
+    "onnx": "export",
+    "onnxruntime": "deploy",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -51,8 +51,6 @@ class Policy:
         Raises:
             UserError: if the observation has the wrong shape or is not finite.
         """
-        if not isinstance(rng, np.random.Generator):
-            raise UserError("the policy takes a generator: numpy.random.default_rng(seed)")
         buffers = self._take(observation)
         rng.standard_normal(out=buffers.noise, dtype=np.float32)
         return self._decide(observation)
@@ -120,7 +118,7 @@ class _Buffers:
         """Take an observation over; whether all of it is finite."""
         try:
             with np.errstate(over="ignore"):  # beyond float32 is infinite, and said to be
-                self.observation[...] = observation
+                np.copyto(self.observation, observation, casting="same_kind")
         except (TypeError, ValueError):
             return False
         return bool(np.isfinite(self.observation, out=self._finite).all())

@@ -52,7 +52,7 @@ class ChunkRunner:
 
     **Safety.** ``stop`` is what makes the robot safe. It is called, or sent if it is an action,
     whenever the loop ends: after its steps, by :meth:`stop`, by Ctrl-C or SIGTERM, by an error in
-    a callback or in the policy. A chunk that is not finite ends it too. So does the thread.
+    a callback or in the policy, by a chunk that is not finite. The thread ends with the loop.
 
     All callbacks are called by the thread that calls :meth:`run`; the policy decides in another.
     """

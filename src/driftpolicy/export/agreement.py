@@ -62,19 +62,20 @@ def check_agreement(
     Raises:
         UserError: with the first state that differs by more than :data:`TOLERANCE`.
     """
-    size = policy.batch or _BATCH
     rng = np.random.default_rng(seed)
     m = policy.metadata
     half = np.subtract(m.action_high, m.action_low, dtype=np.float32) / 2
     compiled = jax.jit(decide)
     largest, ties, done = 0.0, 0, 0
     while done < len(observations):
+        left = len(observations) - done
+        size = policy.batch or min(_BATCH, left)
         rows = np.arange(done, done + size) % len(observations)  # a fixed batch is filled up
         observation = observations[rows]
         noise = rng.standard_normal((size, *m.noise_shape), np.float32)
         got = policy.act_from(observation, noise)
         wanted = np.asarray(compiled(observation, noise))
-        error = np.max(np.abs(got - wanted) / half, axis=(1, 2))
+        error = np.max(np.abs(got - wanted) / half, axis=(1, 2))[:left]
         close = error <= TOLERANCE  # false for NaN
         largest = max(largest, float(np.max(error[close], initial=0.0)))
         for i in np.flatnonzero(~close):
@@ -84,8 +85,8 @@ def check_agreement(
                     f"{error[i]:.2g} (at most {TOLERANCE:g}); nothing was written"
                 )
             ties += 1
-        done += size
-        progress(min(done, len(observations)))
+        done += len(error)
+        progress(done)
     return Agreement(len(observations), largest, ties)
 
 

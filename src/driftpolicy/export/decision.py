@@ -1,6 +1,6 @@
 """A run's decision as one pure function of an observation in the task's units and of noise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -72,7 +72,7 @@ class Decision:
 
 
 def build_model(
-    decide: Decision,
+    decide: Callable[[Array, Array], Array],
     observation_dim: int,
     noise_shape: tuple[int, int],
     *,

@@ -1,0 +1,118 @@
+"""How long one decision takes: every method, one sample and best of N, JAX and ONNX.
+
+    uv run --extra export python benchmarks/decision.py [--rounds 10]
+
+On one core, at the paper's sizes (cube-double's dimensions, networks of 4 x 512), from an
+observation in NumPy to a chunk in NumPy, its noise drawn within it. Both are measured in turn
+in one run, blocks of 100 decisions in each round; median and 99th percentile over all. The
+published column is the authors' evaluation time, from another machine's CPU.
+"""
+
+import argparse
+import csv
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import onnxruntime
+
+from driftpolicy.agents import METHODS
+from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.deploy import Metadata, Policy
+from driftpolicy.export.decision import Decision, build_model, describe
+
+PUBLISHED = Path(__file__).parent.parent / "results" / "paper" / "cost.csv"
+OBSERVATION, ACTION, BLOCK = 37, 5, 100
+
+
+def exported(agent: ActorCritic) -> bytes:
+    """The model of an agent that was never trained."""
+    told = Metadata(
+        task="cube-double",
+        method="",
+        observation_dim=OBSERVATION,
+        observation_parts=None,
+        observation_low=None,
+        observation_high=None,
+        action_dim=ACTION,
+        action_low=[-1.0] * ACTION,
+        action_high=[1.0] * ACTION,
+        chunk_length=agent.config.chunk_length,
+        control_rate=20.0,
+        noise_shape=list(agent.noise_shape),
+        step=0,
+        data={},
+        config={},
+        versions={},
+    )
+    decide = Decision(agent, None)
+    model = build_model(decide, OBSERVATION, agent.noise_shape, batch=1, opset=18)
+    describe(model, told.entries())
+    return model.SerializeToString()
+
+
+def deciders(method: str, best_of: int) -> dict[str, Callable[[], object]]:
+    """A decision of an agent with fresh parameters, in JAX and in ONNX."""
+    kind, config_kind = METHODS[method]
+    config = config_kind(best_of=best_of)
+    agent = kind.create(config, OBSERVATION, ACTION, jax.random.key(0))
+    policy = Policy(exported(agent))
+    act = jax.jit(lambda agent, observation, key: agent.act(observation, key))
+    rng = np.random.default_rng(0)
+    observation = rng.standard_normal(OBSERVATION, np.float32)
+    key = jax.random.key(1)
+    return {
+        "JAX": lambda: np.asarray(act(agent, observation, key)),
+        "ONNX": lambda: policy.act(observation, rng),
+    }
+
+
+def times(decide: Callable[[], object]) -> list[float]:
+    """In milliseconds, of a block."""
+    for _ in range(5):
+        decide()
+    taken = []
+    for _ in range(BLOCK):
+        start = time.perf_counter()
+        decide()
+        taken.append(1e3 * (time.perf_counter() - start))
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    rounds = parser.parse_args().rounds
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before JAX starts its threads
+    with open(PUBLISHED, newline="") as file:
+        published = {row["method"]: row["evaluation_ms"] for row in csv.DictReader(file)}
+    rows = {}
+    for method, (_, config) in METHODS.items():
+        default = {field.name: field.default for field in dataclasses.fields(config)}["best_of"]
+        for best_of in sorted({1, default}):
+            rows[method, best_of] = deciders(method, best_of)
+    taken: dict[tuple, list[float]] = {}
+    for _ in range(rounds):
+        for row, both in rows.items():
+            for name, decide in both.items():
+                taken.setdefault((*row, name), []).extend(times(decide))
+    print(f"jax {jax.__version__}, onnxruntime {onnxruntime.__version__}, one core\n")
+    print(
+        "| method | best of | JAX: median (ms) | 99% | ONNX: median (ms) | 99% "
+        "| published: evaluation (ms) |\n| --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for method, best_of in rows:
+        cells = [
+            f"{np.quantile(taken[method, best_of, name], part):.3f}"
+            for name in ("JAX", "ONNX")
+            for part in (0.5, 0.99)
+        ]
+        print(f"| {method} | {best_of} | {' | '.join(cells)} | {published.get(method, '')} |")
+
+
+if __name__ == "__main__":
+    main()
