@@ -54,7 +54,8 @@ class TrainConfig:
     checkpoint_every: int = 50_000
     """Steps between checkpoints: at most this much work is repeated after a crash."""
     data: str | None = None
-    """File of prior data; default: the published file if it is there, else a collected one."""
+    """File of prior data, with --env also a folder or a Minari dataset; default: the published file
+    if it is there, else a collected one."""
     data_mask: str | None = None
     """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
     action_bounds: Literal["space", "data"] = "space"
