@@ -3,13 +3,14 @@
 The robot is Gymnasium's two-link arm, Reacher-v5, which comes with ``gymnasium[mujoco]``. It stands
 for any: the package knows nothing of it but what this file says. Run from the top of the checkout:
 
-    uv run python examples/own_robot.py            # some minutes on one CPU core
+    uv run python examples/own_robot.py            # ten minutes or less on one CPU core
     uv run python examples/own_robot.py --quick    # the same steps, too few to learn anything
 
 docs/robot.md explains each step.
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def run() -> None:
     parser.add_argument("--no-export", action="store_true", help="leave the last two steps out")
     options = parser.parse_args()
     data, folder = options.out / "reach.npz", options.out / "run"
-    environment = f"{__file__}:make_reach"
+    environment = f"{os.path.relpath(__file__)}:make_reach"
 
     record(data, episodes=20 if options.quick else 300)
     dfp("data", "inspect", data, "--env", environment)

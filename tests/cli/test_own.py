@@ -51,7 +51,7 @@ def test_train_and_evaluate(file, tmp_path, capsys, monkeypatch):
     train = ["train", "--env", ENV, "--data", file, *SETTINGS, "--reward", "success"]
     assert main([str(word) for word in train]) == 0
     out = capsys.readouterr().out
-    assert "(plain npz; 6 episodes, 17 transitions)" in out
+    assert "(plain npz; 6 episodes, 18 transitions)" in out
     warning = "Warning: recorded at 20 Hz, but the environment runs at 10 Hz"
     assert 0 < out.index(warning) < out.index("seed 3\n")
     (run,) = (tmp_path / "runs").glob("*own.py-make/dfp/seed3")
@@ -85,7 +85,7 @@ def test_training_mistakes(file, tmp_path, capsys):
     )
     long = (*ours, "--data", file, "--chunk-length", "7")
     assert main([str(word) for word in long]) == 2
-    message = "6 of 6 episodes are shorter than a chunk of 7 steps: nothing can be imitated"
+    message = "shorter than a chunk of 7 steps: 6 of 6 episodes; nothing can be imitated"
     assert message in capsys.readouterr().err
 
 
@@ -106,7 +106,7 @@ def test_inspect_each_format(file, tmp_path, capsys, monkeypatch):
         for text in (*expected, "6, 30 steps", "4 to 6 (median 5) steps", "6 episodes"):
             assert text in out, (source, text)
         assert ("recorded at 20 Hz" in out) == (source == str(file))
-        assert "2 of 6 episodes are shorter than a chunk of 5 steps" in out
+        assert "shorter than a chunk of 5 steps: 2 of 6 episodes" in out
         low, high = (np.min([f(e["actions"][:, 1]) for e in episodes]) for f in (np.min, np.max))
         assert f"1: {low:.4g} to " in out
         assert high > low

@@ -86,7 +86,7 @@ def test_a_number_that_never_changes_is_only_shifted(tmp_path):
     plain.write(tmp_path / "a.npz", still)
     dataset = load_dataset(task(normalise_observations=True), tmp_path / "a.npz")
     assert not dataset.rows.observations[:, 1].any()
-    assert "never change in 1 of 2 numbers" in dataset.remarks[0]
+    assert "never change in these of their 2 numbers" in dataset.remarks[0]
 
 
 def test_rewards_by_success_end_at_the_first(file):

@@ -105,6 +105,23 @@ def boundless() -> gymnasium.Env:
     return limited(environment)
 
 
+class Old(Point):
+    """Steps as before Gymnasium."""
+
+    def step(self, action: np.ndarray) -> tuple:
+        return super().step(action)[:4]
+
+
+def old() -> gymnasium.Env:
+    return Old()
+
+
+def wider() -> gymnasium.Env:
+    environment = Point()
+    environment.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float64)
+    return environment
+
+
 def broken() -> gymnasium.Env:
     raise ValueError("the robot is\nnot plugged in")
 

@@ -174,6 +174,15 @@ def test_facts():
     assert not probe(task("restless")).deterministic
 
 
+def test_what_cannot_be_run_is_one_line():
+    for function, message in (
+        ("old", r"cannot run .*own.py:old: ValueError: not enough values to unpack"),
+        ("wider", r"an observation has shape \(2,\), its space \(3,\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            probe(task(function))
+
+
 def test_what_is_told_late_counts():
     environment = make_environment(task("late"))
     environment.reset(1)

@@ -64,12 +64,10 @@ def short_episodes(lengths: np.ndarray, chunk_length: int) -> list[Finding]:
     short = int(np.sum(lengths < chunk_length))
     if not short:
         return []
-    what = (
-        f"{short:,} of {len(lengths):,} episodes are shorter than a chunk of {chunk_length} steps"
-    )
+    what = f"shorter than a chunk of {chunk_length} steps: {short:,} of {len(lengths):,} episodes"
     if short == len(lengths):
-        return [Finding(f"{what}: nothing can be imitated; lower --chunk-length", refused=True)]
-    return [Finding(f"{what} and are not imitated: lower --chunk-length, or leave them out")]
+        return [Finding(f"{what}; nothing can be imitated, lower --chunk-length", refused=True)]
+    return [Finding(f"{what}, which hold none to imitate; lower --chunk-length, or drop them")]
 
 
 def _against_environment(recording: Recording, own: Own, facts: Facts) -> Iterator[Finding]:
@@ -151,8 +149,8 @@ def _worth(trajectories: list[Trajectory], own: Own) -> Iterator[Finding]:
         values = np.concatenate(rewards)
         if values.min() == values.max() and (values[0] == 0 or not ended):
             yield Finding(
-                f"all rewards are {values[0]:g}: there is nothing to tell good actions by until "
-                "the online phase (are they recorded? --reward success makes its own)"
+                f"all rewards are {values[0] + 0:g}: there is nothing to tell good actions by "
+                "until the online phase (are they recorded? --reward success makes its own)"
             )
     lengths = {len(trajectory.actions) for trajectory in ended}
     longest = max(len(trajectory.actions) for trajectory in trajectories)
@@ -171,8 +169,8 @@ def _constant(trajectories: list[Trajectory]) -> Iterator[Finding]:
     constant = np.flatnonzero(low == high)
     if len(constant):
         yield Finding(
-            f"observations never change in {_list(constant)} of {len(low)} numbers (from 0): a "
-            "sensor that was off tells the policy nothing, and misleads it once it is on"
+            f"observations never change in these of their {len(low)} numbers, counted from 0: "
+            f"{_list(constant)}; a sensor that was off misleads the policy once it is on"
         )
 
 
@@ -189,7 +187,7 @@ def _duplicates(trajectories: list[Trajectory]) -> Iterator[Finding]:
             seen.setdefault(key, []).append(trajectory)
     if twins:
         yield Finding(
-            f"{len(twins):,} of {len(trajectories):,} episodes are copies ({_list(twins)}): they "
+            f"copies among {len(trajectories):,} episodes: {len(twins):,} ({_list(twins)}); they "
             "count twice in training"
         )
 

@@ -194,33 +194,39 @@ def probe(task: Task) -> Facts:
     """Make a task's environment and try it.
 
     Raises:
-        UserError: as :func:`open_environment`.
+        UserError: as :func:`open_environment`, or if it cannot be reset and stepped.
     """
     assert task.own is not None
     environment = open_environment(task.environment, task.own.max_episode_steps)
     space = environment.action_space
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-    middle = (low.clip(-1e3, 1e3) + high.clip(-1e3, 1e3)) / 2
-    seen, infos, ended = [], [], False
-    for _ in range(2):
-        trace = [environment.reset(seed=0)[0]]
-        for _ in range(5):
-            observation, _, terminated, truncated, info = environment.step(
-                middle.astype(space.dtype)
-            )
-            trace.append(observation)
-            infos.append(info)
-            if ended := terminated or truncated:
-                break
-        seen.append(np.concatenate(trace))
-    told = any(success_of(info) is not None for info in infos)
-    for _ in range(1000):  # it may be told at the end of an episode only
-        if told or ended:
-            break
-        _, _, terminated, truncated, info = environment.step(middle.astype(space.dtype))
-        told, ended = success_of(info) is not None, terminated or truncated
+    middle = ((low.clip(-1e3, 1e3) + high.clip(-1e3, 1e3)) / 2).astype(space.dtype)
+    try:
+        once, told = _try(environment, middle, 5)
+        again, _ = _try(environment, middle, 5)
+        if not told:  # it may be told at the end of an episode only
+            _, told = _try(environment, middle, 1000)
+    except Exception as error:  # the user's code
+        raise UserError(f"cannot run {task.environment}: {_one_line(error)}") from None
+    expected = environment.observation_space.shape
+    if once[0].shape != expected:
+        raise UserError(
+            f"{task.environment}: an observation has shape {once[0].shape}, its space {expected}"
+        )
     rate = _control_rate(environment)
     environment.close()
-    return Facts(
-        environment.observation_space.shape[0], low, high, rate, told, np.array_equal(*seen)
-    )
+    same = all(map(np.array_equal, once, again)) and len(once) == len(again)
+    return Facts(expected[0], low, high, rate, told, same)
+
+
+def _try(environment: Any, action: np.ndarray, steps: int) -> tuple[list[np.ndarray], bool]:
+    """The observations of a fixed episode's start, and whether any ``info`` speaks of success."""
+    observation, _ = environment.reset(seed=0)
+    seen, told = [np.array(observation)], False
+    for _ in range(steps):
+        observation, _, terminated, truncated, info = environment.step(action)
+        seen.append(np.array(observation))
+        told = told or success_of(info) is not None
+        if terminated or truncated:
+            break
+    return seen, told

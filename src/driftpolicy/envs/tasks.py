@@ -27,7 +27,7 @@ OWN_PREFIX = "gymnasium:"
 
 @dataclasses.dataclass(frozen=True)
 class Own:
-    """What a user says of an environment and data of his own."""
+    """What a user says of an environment and data of their own."""
 
     action_bounds: Literal["space", "data"] = "space"
     """What -1 and 1 mean: the bounds of the action space, or the extremes in the data."""

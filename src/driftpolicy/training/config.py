@@ -54,8 +54,8 @@ class TrainConfig:
     checkpoint_every: int = 50_000
     """Steps between checkpoints: at most this much work is repeated after a crash."""
     data: str | None = None
-    """File of prior data, or folder of shards; default: the published data if they are there, else
-    a collected file."""
+    """File of prior data, or folder of shards; with --env also a folder or a Minari dataset;
+    default: the published data if they are there, else a collected file."""
     data_on: Literal["auto", "device", "host"] = "auto"
     """Where prior data stay: in the device's memory, or on the host, whence windows are read ahead;
     auto: on the host if they are a folder of shards. Changes no result."""
