@@ -14,7 +14,7 @@ from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
-from driftpolicy.training.evaluation import decide, episode_seeds
+from driftpolicy.training.evaluation import Decider, episode_seeds
 
 _SIZE = 480  # pixels, both ways; a multiple of 16 suits every codec
 _RATE = 20  # frames per second: the control rate, so a film runs in real time
@@ -107,6 +107,7 @@ def film(
     Raises:
         UserError: if nothing can be rendered or ``out`` cannot be written.
     """
+    decide = Decider(agent)
     results: list[Episode] = []
     with film_workers(task) as workers:
         workers.call(0, "open", str(out))
@@ -115,7 +116,7 @@ def film(
             decisions = 0
             while not isinstance(reply, Episode):
                 step_key = jax.random.fold_in(jax.random.fold_in(key, episode), decisions)
-                reply = workers.call(0, "execute", decide(agent, reply, step_key))
+                reply = workers.call(0, "execute", decide(reply, step_key))
                 decisions += 1
             results.append(reply)
         workers.call(0, "close")
