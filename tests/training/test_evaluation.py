@@ -27,13 +27,13 @@ def agent():
 
 def test_processes_change_nothing_and_the_policy_is_asked_once_per_chunk(agent, monkeypatch):
     decisions = []
-    decide = evaluation.decide
+    decide = evaluation.Decider.__call__
 
     def counted(*arguments):
         decisions.append(None)
         return decide(*arguments)
 
-    monkeypatch.setattr(evaluation, "decide", counted)
+    monkeypatch.setattr(evaluation.Decider, "__call__", counted)
     results = []
     for processes in (1, 2):
         with evaluation_workers(find_task(TASK), processes) as workers:

@@ -10,7 +10,7 @@ from driftpolicy.envs.base import Session, episode_seed, make_environment
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.training import updates
-from driftpolicy.training.evaluation import decide
+from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.loop import train
 from driftpolicy.training.restore import RunKeys, new_agent
 from driftpolicy.training.run import RunFolder
@@ -46,7 +46,7 @@ def by_hand(config, dataset):
     replay.start_episode(observation)
     while step < config.total_steps:
         key = jax.random.fold_in(jax.random.fold_in(keys.act, step), 0)
-        chunk = decide(agent, observation, key)
+        chunk = Decider(agent)(observation, key)
         for one in owed:
             agent = learn(*one)
         owed = []

@@ -13,7 +13,7 @@ from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
 from driftpolicy.envs.tasks import Task
 from driftpolicy.training.config import TrainConfig
-from driftpolicy.training.evaluation import decide
+from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.logs import Means
 
 _TRAINING = 1  # names the stream of episode seeds; evaluation's is another
@@ -53,8 +53,9 @@ class Collection:
 
     def decide(self, agent: Agent, key: PRNGKeyArray) -> None:
         """A chunk for each environment that has none."""
+        decide = Decider(agent)
         for i in self.undecided:
-            self._pending[i] = decide(agent, self._observations[i], jax.random.fold_in(key, i))
+            self._pending[i] = decide(self._observations[i], jax.random.fold_in(key, i))
 
     def submit(self, steps: int) -> None:
         """Let the environments execute their chunks, together no more than ``steps`` steps."""

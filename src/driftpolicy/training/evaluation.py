@@ -1,9 +1,9 @@
 """Evaluation: whole chunks, seeded episodes, environments in parallel processes."""
 
+from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -21,16 +21,27 @@ def evaluation_workers(task: Task, processes: int) -> Workers:
     return Workers(processes, EpisodeRunner, task)
 
 
-_act = jax.jit(lambda agent, observation, key: agent.act(observation, key))
+class Decider:
+    """An agent's decisions, one observation at a time.
 
-
-def decide(agent: Agent, observation: np.ndarray, key: PRNGKeyArray) -> np.ndarray:
-    """The chunk ``[H, action]`` to execute at one observation.
-
-    One observation at a time keeps every decision independent of which episodes happen to run
-    beside it, so that no result depends on the number of processes.
+    That keeps every decision independent of which episodes happen to run beside it, so that no
+    result depends on the number of processes.
     """
-    return np.asarray(_act(agent, jnp.asarray(observation), key))
+
+    def __init__(self, agent: Agent):
+        """Take the agent apart once: that costs as much as a small network's decision."""
+        self._arrays, structure = jax.tree.flatten(agent)
+        self._act = _compiled(structure)
+
+    def __call__(self, observation: np.ndarray, key: PRNGKeyArray) -> np.ndarray:
+        """The chunk ``[H, action]`` to execute."""
+        return np.asarray(self._act(self._arrays, observation, key))
+
+
+@lru_cache
+def _compiled(structure: Any) -> Any:
+    """The decision of agents of one structure."""
+    return jax.jit(lambda arrays, *given: jax.tree.unflatten(structure, arrays).act(*given))
 
 
 def episode_seeds(seed: int, episodes: int) -> list[int]:
@@ -47,6 +58,7 @@ def evaluate(
     ``key``, ``i`` and the decision's number. The policy is called once per chunk.
     """
     seeds = episode_seeds(seed, episodes)
+    decide = Decider(agent)
     results: dict[int, Episode] = {}
     running: dict[int, tuple[int, int]] = {}  # worker -> (episode, decisions so far)
     started = 0
@@ -69,7 +81,7 @@ def evaluate(
             else:
                 running[worker] = (episode, decisions + 1)
                 step_key = jax.random.fold_in(jax.random.fold_in(key, episode), decisions)
-                workers.submit(worker, "execute", decide(agent, reply, step_key))
+                workers.submit(worker, "execute", decide(reply, step_key))
     return [results[episode] for episode in range(episodes)]
 
 

@@ -34,7 +34,7 @@ def train(
         active = [t for i, t in enumerate(trainers) if not t.finished and i not in failed]
         if not active or stop():
             break
-        for trainer, error in _advance(active):
+        for trainer, error in advance_together(active):
             failed[trainers.index(trainer)] = error
         report(trainers)
     for i, trainer in enumerate(trainers):
@@ -45,7 +45,7 @@ def train(
     return not active
 
 
-def _advance(trainers: Sequence[Trainer]) -> list[tuple[Trainer, UserError]]:
+def advance_together(trainers: Sequence[Trainer]) -> list[tuple[Trainer, UserError]]:
     """Each run up to its next safe point, their gradient steps made together; what went wrong."""
     failed = []
     waiting: list[Any] = [(trainer, trainer.advance(), None) for trainer in trainers]

@@ -197,10 +197,10 @@ class Trainer:
     def _update(self, first: int, count: int, marks: list[np.ndarray]) -> Updates:
         if count:
             self.agent, logs = yield self._request(first, count, marks)
-            self._settle()  # what was made before, while this is under way
+            self.settle()  # what was made before, while this is under way
             self._running = (first, count, logs)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait for the gradient steps under way and note what they logged."""
         if self._running is None:
             return
@@ -235,7 +235,7 @@ class Trainer:
             return (self.step - start) % every == 0 or phase_ends
 
         if due(c.log_every) or due(c.eval_every) or due(c.checkpoint_every):
-            self._settle()
+            self.settle()
         if due(c.log_every):
             self._log(phase)
         if due(c.eval_every):
@@ -273,7 +273,7 @@ class Trainer:
         Raises:
             UserError: if the disk is full; the earlier checkpoints stay.
         """
-        self._settle()
+        self.settle()
         if self.step == self._saved:
             return checkpoints.latest(self.folder.checkpoints)
         meta = {

@@ -14,7 +14,7 @@ from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
-from driftpolicy.training.evaluation import decide, episode_seeds
+from driftpolicy.training.evaluation import Decider, episode_seeds
 
 _SIZE = 480  # pixels, both ways
 _BLOCK = 16  # a multiple of so many pixels suits every codec
@@ -115,6 +115,7 @@ def film(
     Raises:
         UserError: if nothing can be rendered or ``out`` cannot be written.
     """
+    decide = Decider(agent)
     results: list[Episode] = []
     with film_workers(task) as workers:
         workers.call(0, "open", str(out))
@@ -123,7 +124,7 @@ def film(
             decisions = 0
             while not isinstance(reply, Episode):
                 step_key = jax.random.fold_in(jax.random.fold_in(key, episode), decisions)
-                reply = workers.call(0, "execute", decide(agent, reply, step_key))
+                reply = workers.call(0, "execute", decide(reply, step_key))
                 decisions += 1
             results.append(reply)
         workers.call(0, "close")
