@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.envs import own
+
+
+def need(module: str, extra: str) -> None:
+    """Skip the test where a format's library is not installed."""
+    pytest.importorskip(module, reason=f"needs {module}: uv sync --extra {extra}")
 
 
 def demonstrate(count: int = 6, seed: int = 0) -> list[dict[str, np.ndarray]]:
@@ -33,6 +39,7 @@ def demonstrate(count: int = 6, seed: int = 0) -> list[dict[str, np.ndarray]]:
 
 
 def write_hdf5(path: Path, episodes: list[dict[str, np.ndarray]], rate: float | None = None):
+    need("h5py", "hdf5")
     import h5py
 
     with h5py.File(path, "w") as file:
@@ -52,6 +59,7 @@ def write_lerobot(
 
     Of an episode's T+1 observations the last is not stored: one frame per action.
     """
+    need("pyarrow", "lerobot")
     import pyarrow as pa
 
     parts = {"observation.state": "observations", "action": "actions", "next.reward": "rewards"}
@@ -146,6 +154,7 @@ def write_minari(
     import os
     import warnings
 
+    need("minari", "minari")
     import minari
     from minari.data_collector import EpisodeBuffer
 
