@@ -58,6 +58,12 @@ def test_every_method_runs_on_every_preset(method, preset):
     assert TrainConfig.from_json(config.to_json()) == config
 
 
+def test_a_preset_may_mean_one_benchmark():
+    for task, temperatures in (("lift-mh-low_dim", (0.05, 0.5)), (TASK, (0.05,))):
+        assert resolve(task, "dfp", "small", {}).agent.temperatures == temperatures
+        assert resolve(task, "dfp-bc", "small", {}).agent.temperatures == temperatures
+
+
 @pytest.mark.parametrize("preset", ["quickstart", "small"])
 def test_presets_change_no_methods_nature(preset):
     """What improves, and what decides by one sample, does so on every preset."""

@@ -191,6 +191,7 @@ def resolve(
         raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
     _, agent_config = method_of(method)
     found = find_task(task)
+    chosen |= PRESET_METHODS.get((preset, method, found.benchmark), {})
     phase = overrides.get("phase", "offline-to-online")
     values: dict[str, Any] = {}
     if phase == "offline-rl":  # what the setting is about, a preset does not change
