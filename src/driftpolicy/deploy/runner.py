@@ -157,16 +157,9 @@ class ChunkRunner:
         self._pending = False  # a decision is under way
         self._incoming: _Plan | None = None  # decided, and not yet followed
         self._fading: tuple[_Plan, int] | None = None  # the old plan; steps it had at the take-over
-        self._last: np.ndarray | None = None
+        self._last = np.zeros(0)  # the action sent last
         self._noted_late = False
-        names: list[str] = [
-            "steps",
-            "decisions",
-            "late_chunks",
-            "held_steps",
-            "late_steps",
-            "skipped_steps",
-        ]
+        names = ("steps", "decisions", "late_chunks", "held_steps", "late_steps", "skipped_steps")
         self._counts: dict[str, int] = dict.fromkeys(names, 0)
         self._recent = Times(_RECENT)
         self._jitter, self._latency, self._age = Times(_KEPT), Times(_KEPT), Times(_KEPT)
@@ -219,7 +212,6 @@ class ChunkRunner:
             if self._stops_late:
                 return None
             action = self._last
-            assert action is not None  # the first plan has begun
             self._counts["held_steps"] += 1
         delay = self._clock.now() - due
         self._send(action)
