@@ -13,6 +13,7 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "eval": "evaluate a trained policy, film it",
     "data": "collect, inspect or download prior data",
+    "benchmark": "run a suite of runs and make its table, curves and page",
     "tasks": "list the tasks",
     "doctor": "check versions, devices and rendering",
 }
