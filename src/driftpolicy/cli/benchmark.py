@@ -5,6 +5,9 @@ import importlib
 
 ACTIONS = {
     "run": "run a suite, here or on a cluster; started again, what is missing of it",
+    "table": "the table of a suite: terminal, Markdown, LaTeX or CSV",
+    "curves": "the curves of a suite: PNG, SVG or PDF",
+    "page": "a web page of a suite in one folder: table, curves, rollouts, cost, data",
 }
 """In each file ``benchmark_<action>``: ``configure(parser)`` and ``run(options)``."""
 

@@ -1,0 +1,123 @@
+"""What a person sees while a suite runs: a live table on a terminal, plain lines in a log file."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from driftpolicy.benchmark.driver import ATTEMPTS, Driver, Job
+from driftpolicy.progress import format_seconds
+
+_PLAIN_S = 30.0  # between lines of the whole where there is no terminal
+_STYLES = {
+    "running": "cyan",
+    "elsewhere": "blue",
+    "finished": "green",
+    "failed": "red",
+    "foreign": "red",
+    "waiting": "dim",
+}
+_ORDER = ("running", "elsewhere", "failed", "foreign", "finished", "waiting")
+_AROUND = 4  # lines of the terminal that are not rows
+
+
+class SuiteDisplay:
+    """Shows a driver's jobs. Use as a context manager; call as the driver's ``report``."""
+
+    def __init__(self, console: Console, name: str):
+        """``name`` is the suite's."""
+        self._console = console
+        self._name = name
+        self._driver: Driver | None = None
+        self._printed = time.monotonic()
+        self._live = Live(self, console=console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> "SuiteDisplay":
+        """Start drawing."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the table away."""
+        self._live.stop()
+
+    def __call__(self, driver: Driver, job: Job | None, word: str) -> None:
+        """Draw the jobs; say what happened to one of them."""
+        self._driver = driver
+        if job is not None:
+            self._console.print(f"  {self._sentence(job, word)}", highlight=False, soft_wrap=True)
+        elif not self._console.is_terminal and time.monotonic() - self._printed > _PLAIN_S:
+            self._printed = time.monotonic()
+            self._console.print(summary(driver, self._name), highlight=False, soft_wrap=True)
+
+    def _sentence(self, job: Job, word: str) -> str:
+        name, error = escape(job.cell.name), escape(job.error)
+        if word == "finished" and job.seen.success is not None:
+            return f"{name} finished, success {100 * job.seen.success:.0f}%"
+        if word == "ended early":
+            return f"{name} ended early ({job.attempts} of {ATTEMPTS}): {error}"
+        if word in ("failed", "foreign"):
+            return f"[red]{name} {word}[/red]: {error}"
+        if word == "continued":
+            return f"{name} continued from step {job.seen.step:,}"
+        return f"{name} {word}"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The line of the whole and as many rows as fit."""
+        if self._driver is not None:
+            yield Text(summary(self._driver, self._name), style="bold")
+            yield jobs_table(self._driver, console.height - _AROUND)
+
+
+def summary(driver: Driver, name: str) -> str:
+    """The whole in one line."""
+    others = ("running", "elsewhere", "waiting", "failed", "foreign")
+    parts = [f"{driver.count('finished')} of {len(driver.jobs)} finished"]
+    parts += [f"{driver.count(state)} {state}" for state in others if driver.count(state)]
+    left = driver.left()
+    if left is not None:
+        parts.append(f"about {format_seconds(left)} left")
+    return f"{name}: {', '.join(parts)}"
+
+
+def jobs_table(driver: Driver, rows: int) -> Table:
+    """The jobs that matter most now, at most so many, in the suite's order within a state."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("task", no_wrap=True, overflow="ellipsis")
+    table.add_column("method", no_wrap=True)
+    table.add_column("seed", justify="right")
+    table.add_column("state", no_wrap=True)
+    table.add_column("step", no_wrap=True, justify="right")
+    table.add_column("", min_width=8, max_width=16)
+    for name in ("steps/s", "left", "success"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for job in _first(driver.jobs, rows):
+        rate, left = float(job.rate), job.left(driver.pace)
+        running = job.state in ("running", "elsewhere")
+        table.add_row(
+            short(job.cell.task),
+            job.cell.label,
+            str(job.cell.seed),
+            Text(job.state, style=_STYLES[job.state]),
+            f"{job.seen.step:,}/{job.config.total_steps:,}",
+            ProgressBar(total=job.config.total_steps, completed=job.seen.step),
+            f"{rate:.3g}" if running and rate else "",
+            format_seconds(left) if running and left is not None else "",
+            "" if job.seen.success is None else f"{100 * job.seen.success:.0f}%",
+        )
+    return table
+
+
+def _first(jobs: Sequence[Job], rows: int) -> list[Job]:
+    return sorted(jobs, key=lambda job: _ORDER.index(job.state))[: max(rows, 1)]
+
+
+def short(task: str) -> str:
+    """A task's name without what all of its kind have in common."""
+    return task.replace("-singletask", "").removesuffix("-v0").removesuffix("-low_dim")
