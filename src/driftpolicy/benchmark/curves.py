@@ -202,7 +202,9 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
                     zorder=3,
                 )
     axis.set(xlim=(0, 1.03 * panel.total_steps), ylim=(-4, 104), yticks=(0, 50, 100))
-    axis.set_xticks([0, panel.total_steps // 2, panel.total_steps])
+    share = panel.offline_steps / panel.total_steps
+    middle = panel.offline_steps if 0.25 < share < 0.75 else panel.total_steps // 2
+    axis.set_xticks([0, middle, panel.total_steps])
     axis.xaxis.set_major_formatter(lambda step, _: format_steps(round(step)))
     axis.tick_params(labelsize=_FONT - 0.5, length=1.5, width=0.5, pad=1.5)
     words = task_words(panel.task)

@@ -47,7 +47,7 @@ class Gallery(NamedTuple):
 
 
 def write_page(
-    suite: Suite, root: Path, out: Path, *, argument: str, cost: Path | None = None
+    suite: Suite, root: Path, out: Path, *, arguments: Sequence[str], cost: Path | None = None
 ) -> Path:
     """Write the page of the runs under ``root`` into the folder ``out``; the path of its HTML.
 
@@ -55,7 +55,7 @@ def write_page(
         suite: which runs.
         root: as :func:`driftpolicy.benchmark.results.read_results`.
         out: what is there of an earlier page is replaced.
-        argument: what names the suite on the command line.
+        arguments: what names the suites on the command line.
         cost: a CSV file of costs, ``method`` its first column and numbers the others.
 
     Raises:
@@ -90,7 +90,7 @@ def write_page(
         published_cost=published_cost(),
         times=training_times(report.results),
         commands=[(result, command_of(result.cell, root)) for result in report.results],
-        argument=argument,
+        arguments=arguments,
         root=root,
         versions=versions(),
         data=data_records(report.results),

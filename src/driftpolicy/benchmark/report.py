@@ -6,7 +6,7 @@ from pathlib import Path
 
 from driftpolicy.benchmark.published import NOTES, STEPS, task_words
 from driftpolicy.benchmark.results import Result, read_results
-from driftpolicy.benchmark.suite import Suite
+from driftpolicy.benchmark.suite import Cell, Suite, find_suite
 from driftpolicy.benchmark.table import (
     NOT_RUN,
     Aggregates,
@@ -15,6 +15,7 @@ from driftpolicy.benchmark.table import (
     format_steps,
     make_tables,
 )
+from driftpolicy.errors import UserError
 
 _LISTED = 12  # incomplete cells named one by one
 
@@ -48,6 +49,25 @@ def make_report(suite: Suite, root: Path) -> Report:
     return Report(suite, tuple(results), tuple(tables), aggregates, tuple(notes))
 
 
+def join_suites(names: Sequence[str]) -> Suite:
+    """Several suites as one, under the first's name; a run that two of them have is there once.
+
+    Raises:
+        UserError: as :func:`driftpolicy.benchmark.suite.find_suite`, or if the same run is to be
+            made with different settings.
+    """
+    suites = [find_suite(name) for name in names]
+    if len(suites) == 1:
+        return suites[0]
+    known: dict[str, Cell] = {}
+    for cell in (cell for suite in suites for cell in suite.cells()):
+        if known.setdefault(cell.name, cell).config() != cell.config():
+            raise UserError(f"the suites {', '.join(names)} disagree about {cell.name}")
+    blocks = dict.fromkeys(block for suite in suites for block in suite.blocks)
+    title = "; ".join(suite.title for suite in suites)
+    return Suite(suites[0].name, title, tuple(blocks))
+
+
 def task_title(task: str) -> str:
     """``cube-double task2``."""
     return " ".join(task_words(task))
@@ -65,19 +85,24 @@ def _meaning(table: Table) -> Iterable[str]:
 def _provenance(results: Sequence[Result]) -> Iterable[str]:
     """Data that are not the published ones, and settings that are not the suite's."""
     collected: dict[str, None] = {}
+    silent = 0
     for result in results:
         data = result.summary.get("data")
         if isinstance(data, dict) and data.get("origin") != "published":
             collected[task_title(result.cell.task)] = None
+        silent += bool(result.evaluations) and not isinstance(data, dict)
     if collected:
         yield (
             "Trained on data collected on the machine that trained, not on the published set: "
             + ", ".join(collected)
             + "."
         )
+    if silent:
+        noun = "run does" if silent == 1 else "runs do"
+        yield f"{silent} {noun} not say (in summary.json) which data were used."
     for result in results:
-        if result.differences and result.evaluations:
-            yield f"{result.cell.name} was made with {', '.join(result.differences)}."
+        if result.objection:
+            yield f"{result.cell.name} is left out: {result.objection}."
 
 
 def _missing(results: Sequence[Result]) -> Iterable[str]:

@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from driftpolicy.benchmark.suite import Cell, Suite
+from driftpolicy.benchmark.watch import objection
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.logs import EVAL_COLUMNS
 from driftpolicy.training.run import RunFolder
 
 PHASES = ("offline", "online")
-# Settings that say where, how fast and how observed a run is made, not what comes out of it.
-_WITHOUT_EFFECT = {
-    *("data", "collect_episodes", "processes", "video", "loggers"),
-    *("log_every", "checkpoint_every", "eval_every"),
-}
 
 
 class Evaluation(NamedTuple):
@@ -47,6 +43,8 @@ class Result:
     """Empty where nothing was run yet."""
     summary: dict[str, Any]
     """What the run says of itself at its end; empty before, and where it was not kept."""
+    objection: str = ""
+    """Why what is in the folder is another run, which does not count; empty if it is this one."""
 
     @cached_property
     def config(self) -> TrainConfig:
@@ -83,22 +81,6 @@ class Result:
         """The step of the last evaluation."""
         return self.evaluations[-1].step if self.evaluations else 0
 
-    @cached_property
-    def differences(self) -> tuple[str, ...]:
-        """Settings with which the run was made otherwise than the suite says, in words."""
-        if not self.folder.config_file.exists():
-            return ()
-        try:
-            own = self.folder.config()
-        except UserError:
-            return ("its config.json is damaged or of another version",)
-        made, asked = _flat(own), _flat(self.config)
-        return tuple(
-            f"{name} {made.get(name)} instead of {asked.get(name)}"
-            for name in sorted(made.keys() | asked.keys())
-            if made.get(name) != asked.get(name)
-        )
-
 
 def read_results(suite: Suite, root: Path) -> list[Result]:
     """Every run of a suite, run or not, in the suite's order.
@@ -113,10 +95,12 @@ def read_results(suite: Suite, root: Path) -> list[Result]:
     if not root.is_dir():
         raise UserError(f"no folder {root}; name the one with the suite's runs (--runs)")
     results = []
-    for cell in suite.cells():
+    for cell in {cell.name: cell for cell in suite.cells()}.values():  # joined suites overlap
         folder = cell.folder(root)
-        evaluations = read_evaluations(folder.eval_csv)
-        results.append(Result(cell, folder, evaluations, _read_summary(folder.summary)))
+        other = objection(folder, cell.config()) if folder.config_file.exists() else ""
+        evaluations = () if other else read_evaluations(folder.eval_csv)
+        summary = {} if other else _read_summary(folder.summary)
+        results.append(Result(cell, folder, evaluations, summary, other))
     if not any(result.evaluations for result in results):
         raise UserError(
             f"{root} holds no evaluation of the suite {suite.name}; looked for "
@@ -180,10 +164,3 @@ def _read_summary(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path} is no summary of a run")
     return values
-
-
-def _flat(config: TrainConfig) -> dict[str, Any]:
-    """All settings with an effect on the result, the method's beside the run's."""
-    values = dataclasses.asdict(config)
-    values |= values.pop("agent")
-    return {name: value for name, value in values.items() if name not in _WITHOUT_EFFECT}

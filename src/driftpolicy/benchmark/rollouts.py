@@ -26,10 +26,11 @@ def choose_rollouts(results: Sequence[Result], task: str) -> list[Rollout]:
 
     Films of one seed begin alike: the seed decides how an evaluation episode starts.
     """
-    films: dict[str, dict[int, Path]] = {}
-    for result in results:
-        if result.cell.task == task and result.folder.video.exists():
-            films.setdefault(result.cell.label, {})[result.cell.seed] = result.folder.video
+    own_task = [result for result in results if result.cell.task == task]
+    films: dict[str, dict[int, Path]] = {result.cell.label: {} for result in own_task}
+    for result in own_task:
+        if result.folder.video.exists():
+            films[result.cell.label][result.cell.seed] = result.folder.video
     seeds = sorted({seed for own in films.values() for seed in own})
     if not seeds:
         return []
@@ -37,6 +38,7 @@ def choose_rollouts(results: Sequence[Result], task: str) -> list[Rollout]:
     return [
         Rollout(label, seed, own[seed])
         for label, own in films.items()
+        if own
         for seed in [common if common in own else min(own)]
     ]
 

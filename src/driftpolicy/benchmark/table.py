@@ -187,7 +187,8 @@ def _ranked(entries: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entr
 def aggregate(table: Table, results: Sequence[Result]) -> Aggregates | None:
     """Interquartile mean and probability of improvement over the tasks that all methods share.
 
-    Methods without a finished run are left out; None if the others share no task.
+    Methods without a finished run are left out; None if the others share no task, or if there is
+    but one cell.
     """
     scores: dict[str, dict[str, np.ndarray]] = {}
     for result in results:
@@ -197,7 +198,7 @@ def aggregate(table: Table, results: Sequence[Result]) -> Aggregates | None:
             task = result.cell.task
             own[task] = np.append(own.get(task, np.empty(0)), last.success)
     tasks = tuple(t for t in table.tasks if scores and all(t in own for own in scores.values()))
-    if not tasks:
+    if len(tasks) * len(scores) < 2:
         return None
     pooled = {label: [scores[label][t] for t in tasks] for label in table.labels if label in scores}
     middle = {label: statistics.interquartile_mean(own) for label, own in pooled.items()}

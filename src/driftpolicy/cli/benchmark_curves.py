@@ -20,11 +20,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw them and say where."""
     from driftpolicy.benchmark.curves import FORMATS, draw, make_panels
-    from driftpolicy.benchmark.report import make_report
+    from driftpolicy.benchmark.report import join_suites, make_report
     from driftpolicy.benchmark.results import labels_of
-    from driftpolicy.benchmark.suite import find_suite
 
-    suite = find_suite(options.suite)
+    suite = join_suites(options.suites)
     root = runs_of(options, suite.name)
     outs = [Path(out).expanduser() for out in options.out or ()]
     outs = outs or [root / f"curves.{name}" for name in FORMATS]

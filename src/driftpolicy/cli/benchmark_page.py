@@ -20,11 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write it and say where."""
     from driftpolicy.benchmark.page import write_page
-    from driftpolicy.benchmark.suite import find_suite
+    from driftpolicy.benchmark.report import join_suites
 
-    suite = find_suite(options.suite)
+    suite = join_suites(options.suites)
     root = runs_of(options, suite.name)
     out = Path(options.out).expanduser() if options.out else root / "page"
     cost = Path(options.cost).expanduser() if options.cost else None
-    print(write_page(suite, root, out, argument=options.suite, cost=cost))
+    print(write_page(suite, root, out, arguments=options.suites, cost=cost))
     return 0

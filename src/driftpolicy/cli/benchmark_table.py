@@ -23,7 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def add_suite(parser: argparse.ArgumentParser) -> None:
     """The suite and where its runs are: what table, curves and page share."""
-    parser.add_argument("suite", metavar="SUITE", help="a suite's name, or the path of a .toml")
+    parser.add_argument(
+        "suites",
+        nargs="+",
+        metavar="SUITE",
+        help="a suite's name, or the path of a .toml; several, with one folder of runs, as one",
+    )
     parser.add_argument("--runs", metavar="FOLDER", help="the suite's runs [runs/SUITE]")
 
 
@@ -35,11 +40,10 @@ def runs_of(options: argparse.Namespace, name: str) -> Path:
 def run(options: argparse.Namespace) -> int:
     """Print the table, or write it."""
     from driftpolicy.benchmark import render, terminal
-    from driftpolicy.benchmark.report import make_report
-    from driftpolicy.benchmark.suite import find_suite
+    from driftpolicy.benchmark.report import join_suites, make_report
     from driftpolicy.data.files import write_atomically
 
-    suite = find_suite(options.suite)
+    suite = join_suites(options.suites)
     out = Path(options.out).expanduser() if options.out else None
     chosen = options.format or "terminal"
     if out and not options.format:

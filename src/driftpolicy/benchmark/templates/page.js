@@ -50,7 +50,9 @@
       make("path", { class: "grid", d: `M${x(0)},${y(value)}H${x(panel.total)}` }, svg);
       if (value % 50 === 0) make("text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, svg, value);
     }
-    for (const step of [0, panel.total / 2, panel.total]) {
+    const share = panel.offline / panel.total;
+    const middle = share > 0.25 && share < 0.75 ? panel.offline : panel.total / 2;
+    for (const step of [0, middle, panel.total]) {
       make("text", { x: x(step), y: HEIGHT - 6, "text-anchor": step === panel.total ? "end" : "middle" }, svg, steps(step));
     }
     for (const curve of panel.curves) drawCurve(curve, panel, svg, x, y);
