@@ -1,5 +1,6 @@
 """Ray: machines that hold runs, one process each. Nothing else of the package knows of it."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ RUN = ("-m", "driftpolicy.benchmark.one")
 _THREADS = ("PJRT_NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _STORE_BYTES = 80 * 2**20  # nothing passes through Ray's store: the least it takes
 _POLL_S = 0.2
+_PR_SET_PDEATHSIG = 1
 
 
 @runtime_checkable
@@ -165,9 +167,12 @@ def _quiet_ray() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import ray  # pyright: ignore[reportMissingImports]
+            import ray._private.worker as worker  # pyright: ignore[reportMissingImports]
             import ray.exceptions  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UserError("Ray is not installed: uv sync --extra benchmark") from None
+    # Pages about machines that were lost, which no public setting keeps off the terminal.
+    worker.print_to_stdstream = lambda *_, **__: None
     return ray
 
 
@@ -206,6 +211,16 @@ def _run(program: tuple[str, ...], folder: str, cwd: str, cpus: int, gpus: float
     if process.returncode < 0:
         return f"killed by {signal.Signals(-process.returncode).name}"
     return last_line(Path(folder) / LOG) or f"exit status {process.returncode}"
+
+
+def end_with_parent(parent: int) -> None:
+    """In a run's process: get SIGTERM when the process ``parent``, which started it, ends.
+
+    So no run outlives its driver or its machine's part in the cluster, and each saves its state.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it ended before this was asked for
+        sys.exit(128 + signal.SIGTERM)
 
 
 def last_line(path: Path) -> str:

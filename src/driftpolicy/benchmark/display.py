@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -68,11 +68,14 @@ class SuiteDisplay:
             return f"{name} continued from step {job.seen.step:,}"
         return f"{name} {word}"
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich__(self) -> Group:
         """The line of the whole and as many rows as fit."""
-        if self._driver is not None:
-            yield Text(summary(self._driver, self._name), style="bold")
-            yield jobs_table(self._driver, console.height - _AROUND)
+        if self._driver is None:
+            return Group()
+        return Group(
+            Text(summary(self._driver, self._name), style="bold"),
+            jobs_table(self._driver, self._console.height - _AROUND),
+        )
 
 
 def summary(driver: Driver, name: str) -> str:
@@ -81,7 +84,7 @@ def summary(driver: Driver, name: str) -> str:
     parts = [f"{driver.count('finished')} of {len(driver.jobs)} finished"]
     parts += [f"{driver.count(state)} {state}" for state in others if driver.count(state)]
     left = driver.left()
-    if left is not None:
+    if left:
         parts.append(f"about {format_seconds(left)} left")
     return f"{name}: {', '.join(parts)}"
 

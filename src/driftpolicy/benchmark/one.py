@@ -4,28 +4,17 @@ It is what ``dfp resume`` does, but for two things: the process does not outlive
 started it, and it collects no data, which was done once before all runs.
 """
 
-import ctypes
-import os
-import signal
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from driftpolicy.benchmark.cluster import end_with_parent
 from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.training.launch import launch
 from driftpolicy.training.run import RunFolder
-
-_PR_SET_PDEATHSIG = 1
-
-
-def end_with_parent(parent: int) -> None:
-    """Get SIGTERM, and so stop with a checkpoint, when the process ``parent`` ends (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it ended before this was asked for
-        sys.exit(128 + signal.SIGTERM)
 
 
 def main() -> int:

@@ -216,14 +216,19 @@ def _typed_overrides(method: str, overrides: Mapping[str, Any]) -> dict[str, Any
     for name, value in overrides.items():
         if name in ("task", "method", "seed", "agent"):
             raise UserError(f"overrides cannot set {name}")
-        value = tuple(value) if isinstance(value, list) else value
         hint = hints.get(name, object)  # an unknown name is refused where settings are resolved
-        if hint is float and type(value) is int:
-            value = float(value)
-        if not _fits(value, hint):
-            raise UserError(f"overrides: {name} = {overrides[name]!r} is of the wrong type")
-        values[name] = value
+        values[name] = _converted(value, hint)
+        if not _fits(values[name], hint):
+            raise UserError(f"overrides: {name} = {value!r} is of the wrong type")
     return values
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """TOML's value as a config field of this type has it, where it can be."""
+    if isinstance(value, list):
+        item = next(iter(typing.get_args(hint)), object)
+        return tuple(_converted(one, item) for one in value)
+    return float(value) if hint is float and type(value) is int else value
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -237,7 +242,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
     if arguments:  # a union
         return any(_fits(value, one) for one in arguments)
-    return type(value) is hint or (hint is float and type(value) is int)
+    return type(value) is hint
 
 
 def _unique(items: Iterable[Any]) -> tuple[Any, ...]:
