@@ -234,7 +234,7 @@ def test_the_live_table_shows_what_matters_first(tmp_path):
     text = drawn(driver, height=8)
     assert "mine: 1 of 12 finished, 1 running, 9 waiting, 1 failed, about 50 min 00 s left" in text
     assert f"{driver.jobs[0].cell.name} ended early (1 of 3): [odd] words" in text
-    rows = [line.split() for line in text.splitlines() if line.startswith("cube-single-play-task1")]
+    rows = [line.split() for line in text.splitlines() if line.startswith("cube-single-task1")]
     assert [row[2:5] for row in rows[-4:]] == [
         ["8", "running", "0/20"],
         ["9", "failed", "0/20"],

@@ -23,6 +23,7 @@ _STYLES = {
     "waiting": "dim",
 }
 _ORDER = ("running", "elsewhere", "failed", "foreign", "finished", "waiting")
+_WIDE = 105  # columns of a terminal
 _AROUND = 4  # lines of the terminal that are not rows
 
 
@@ -72,9 +73,10 @@ class SuiteDisplay:
         """The line of the whole and as many rows as fit."""
         if self._driver is None:
             return Group()
+        wide = self._console.width >= _WIDE
         return Group(
             Text(summary(self._driver, self._name), style="bold"),
-            jobs_table(self._driver, self._console.height - _AROUND),
+            jobs_table(self._driver, self._console.height - _AROUND, wide=wide),
         )
 
 
@@ -89,32 +91,42 @@ def summary(driver: Driver, name: str) -> str:
     return f"{name}: {', '.join(parts)}"
 
 
-def jobs_table(driver: Driver, rows: int) -> Table:
-    """The jobs that matter most now, at most so many, in the suite's order within a state."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("task", no_wrap=True, overflow="ellipsis")
+def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
+    """The jobs that matter most now, at most so many, in the suite's order within a state.
+
+    ``wide`` adds bars and rates, for terminals of more than some 100 columns.
+    """
+    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), header_style="dim")
+    table.add_column("task", no_wrap=True)
     table.add_column("method", no_wrap=True)
     table.add_column("seed", justify="right")
     table.add_column("state", no_wrap=True)
-    table.add_column("step", no_wrap=True, justify="right")
-    table.add_column("", min_width=8, max_width=16)
-    for name in ("steps/s", "left", "success"):
+    for name in ("step", *(("", "steps/s") if wide else ()), "success", "left"):
         table.add_column(name, no_wrap=True, justify="right")
     for job in _first(driver.jobs, rows):
+        step, total = job.seen.step, job.config.total_steps
+        active = job.state in ("running", "elsewhere")
         rate, left = float(job.rate), job.left(driver.pace)
-        running = job.state in ("running", "elsewhere")
+        bar = ProgressBar(total=total, completed=step, width=14)
         table.add_row(
             short(job.cell.task),
             job.cell.label,
             str(job.cell.seed),
             Text(job.state, style=_STYLES[job.state]),
-            f"{job.seen.step:,}/{job.config.total_steps:,}",
-            ProgressBar(total=job.config.total_steps, completed=job.seen.step),
-            f"{rate:.3g}" if running and rate else "",
-            format_seconds(left) if running and left is not None else "",
+            f"{_count(step)}/{_count(total)}",
+            *((bar, f"{rate:.3g}" if active and rate else "") if wide else ()),
             "" if job.seen.success is None else f"{100 * job.seen.success:.0f}%",
+            format_seconds(left) if active and left else "",
         )
     return table
+
+
+def _count(steps: int) -> str:
+    """A number of steps in a few characters: ``600``, ``6.5k``, ``1.25M``."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if steps >= size:
+            return f"{int(1000 * steps / size) / 1000:.4g}{unit}"
+    return str(steps)
 
 
 def _first(jobs: Sequence[Job], rows: int) -> list[Job]:
@@ -122,5 +134,7 @@ def _first(jobs: Sequence[Job], rows: int) -> list[Job]:
 
 
 def short(task: str) -> str:
-    """A task's name without what all of its kind have in common."""
-    return task.replace("-singletask", "").removesuffix("-v0").removesuffix("-low_dim")
+    """A task's name without what all of its kind have in common, as the paper writes it."""
+    for part in ("-singletask", "-play", "-v0", "-low_dim"):
+        task = task.replace(part, "")
+    return task
