@@ -153,7 +153,7 @@ def test_a_lost_machine_s_runs_go_on_elsewhere(driver, machines, cluster):
     assert "lost" in driver.jobs[0].error + driver.jobs[1].error
 
 
-def test_a_run_too_large_for_every_machine_is_refused(cluster):
-    # Leaves the cluster: last in this file.
+def test_a_run_too_large_for_every_machine_is_refused(cluster, machines):
+    machines.close()  # a process has one connection: last in this file
     with pytest.raises(UserError, match="no machine of the cluster has 7 CPUs"):
         RayMachines(cluster.address, cpus_per_run=7)

@@ -162,7 +162,6 @@ def _quiet_ray() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # workers use this very environment
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and no warning about it
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
     display = SuiteDisplay(console, suite.name)
     with RunFolder(root).lock():
         driver = Driver(cells, root, display)
-        console.print(f"[bold]{escape(suite.title)}[/bold], in {root}", highlight=False)
+        title = f"[bold]{escape(suite.title)}[/bold], in {root}"
+        console.print(title, highlight=False, soft_wrap=True)
         if driver.missing():
             driver.prepare(console)
         if driver.missing() or driver.count("elsewhere"):
@@ -111,7 +112,8 @@ def select(cells: "list[Cell]", patterns: list[str] | None) -> "list[Cell]":
 def conclude(driver: "Driver", stop: "Stop", console: Console) -> int:
     """Say what is there and what is not; the exit status."""
     done, whole = driver.count("finished"), len(driver.jobs)
-    console.print(f"{done} of {whole} runs finished: {driver.root}", highlight=False)
+    counts = f"{done} of {whole} runs finished: {driver.root}"
+    console.print(counts, highlight=False, soft_wrap=True)
     for job in driver.jobs:
         if job.state == "failed":
             console.print(
