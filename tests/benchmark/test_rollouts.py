@@ -25,6 +25,14 @@ def test_films_of_one_seed_are_preferred(suite, runs):
     assert [film.seed for film in choose_rollouts(results, CUBE)] == [2, 0]
 
 
+def test_a_film_that_may_be_half_written_is_left_out(suite, runs):
+    folder = runs / LIFT / "qc-fql/seed2"  # under way: without a summary
+    (folder / "rollout.mp4").touch()
+    assert choose_rollouts(read_results(suite, runs), LIFT) == []
+    (folder / "config.json").unlink()  # kept evidence
+    assert len(choose_rollouts(read_results(suite, runs), LIFT)) == 1
+
+
 def test_grid(tmp_path):
     colours = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30), (30, 200, 200)]
     films = [
@@ -51,5 +59,5 @@ def test_what_is_no_film_is_named(tmp_path):
     good = write_film(tmp_path / "good.mp4", (0, 0, 0), frames=2)
     with pytest.raises(UserError, match=r"broken\.mp4 is no film"):
         grid_video([good, broken], tmp_path / "all.mp4")
-    with pytest.raises(UserError, match=r"cannot write the film .*all\.jpg"):
+    with pytest.raises(UserError, match=r"cannot make .*all\.jpg"):
         first_frame(broken, tmp_path / "all.jpg")

@@ -185,7 +185,6 @@ def training_times(results: Sequence[Result]) -> dict[str, str]:
 
 def _copy_rollouts(report: Report, out: Path) -> list[Gallery]:
     """Copy the chosen films into ``out`` and tile those of each task."""
-    shutil.rmtree(out / "rollouts", ignore_errors=True)
     galleries = []
     for task in report.suite.tasks:
         chosen = choose_rollouts(report.results, task)

@@ -67,6 +67,12 @@ class Result:
         return last is not None and last.step >= self.goal(phase) > 0
 
     @property
+    def film(self) -> Path | None:
+        """The run's film, unless it may be one that is being written at this moment."""
+        whole = bool(self.summary) or not self.folder.config_file.exists()
+        return self.folder.video if whole and self.folder.video.exists() else None
+
+    @property
     def finished(self) -> bool:
         """Whether the run was evaluated at its end."""
         return any(self.ended(phase) for phase in PHASES if self.goal(phase) == self.total)

@@ -29,8 +29,8 @@ def choose_rollouts(results: Sequence[Result], task: str) -> list[Rollout]:
     own_task = [result for result in results if result.cell.task == task]
     films: dict[str, dict[int, Path]] = {result.cell.label: {} for result in own_task}
     for result in own_task:
-        if result.folder.video.exists():
-            films[result.cell.label][result.cell.seed] = result.folder.video
+        if result.film:
+            films[result.cell.label][result.cell.seed] = result.film
     seeds = sorted({seed for own in films.values() for seed in own})
     if not seeds:
         return []
@@ -89,9 +89,9 @@ def _ffmpeg(out: Path, *arguments: str) -> None:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["ffmpeg failed"])[-1]
-        raise UserError(f"cannot write the film {out}: {reason}") from None
+        raise UserError(f"cannot make {out}: {reason}") from None
     except OSError as error:
-        raise UserError(f"cannot write the film {out}: {error.strerror}") from None
+        raise UserError(f"cannot make {out}: {error.strerror}") from None
 
 
 def _seconds(clip: Path) -> float:
