@@ -25,9 +25,9 @@ LIGHT = (str(Path(__file__).with_name("light_run.py")),)
 
 @pytest.fixture(scope="module")
 def cluster():
-    from driftpolicy.benchmark.cluster import _quiet_ray
+    from driftpolicy.benchmark.cluster import quiet_ray
 
-    _quiet_ray()
+    quiet_ray()
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

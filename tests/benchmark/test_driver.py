@@ -3,6 +3,7 @@
 import contextlib
 import io
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,39 @@ def test_without_a_terminal_there_are_lines_only(tmp_path):
     text = drawn(driver, height=8, interactive=False)
     assert "\x1b" not in text
     assert text.startswith(f"  {driver.jobs[0].cell.name} ended early (0 of 3): killed\n")
+
+
+def test_without_ray_the_extra_is_named_before_anything_is_collected(tmp_path, capsys, monkeypatch):
+    from driftpolicy.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr(driving, "find_data", lambda *_: pytest.fail("too early"))
+    assert main(["benchmark", "run", "smoke"]) == 2
+    assert capsys.readouterr().err == "dfp: Ray is not installed: uv sync --extra benchmark\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["smoke", "--cpus-per-run", "0"], "--cpus-per-run: must be at least 1, not 0"),
+        (["smoke", "--gpus-per-run", "1.5"], "must be from 0 to 1, or a whole number, not 1.5"),
+        (["smoke", "--gpus-per-run", "nan"], "must be from 0 to 1"),
+        (["smoke", "--only", "lift-*"], "--only lift-*: no such run"),
+        (["smoke", "--max-minutes", "0"], "must be above 0"),
+        (["smoky"], "unknown suite 'smoky'"),
+        ([], "required: SUITE"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch, arguments, message):
+    from driftpolicy.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "run", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_driver_is_kept_out(tmp_path, capsys, monkeypatch):

@@ -72,7 +72,7 @@ class RayMachines:
             UserError: if Ray is not installed, the cluster is not reached, or no machine of it has
                 that many cores and GPUs.
         """
-        self._ray = _quiet_ray()
+        self._ray = quiet_ray()
         here = len(os.sched_getaffinity(0))
         start = {"num_cpus": here, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
         try:
@@ -153,7 +153,7 @@ class RayMachines:
         self._ray.shutdown()
 
 
-def _quiet_ray() -> Any:
+def quiet_ray() -> Any:
     """Ray, without its reports home, its own ``uv run``, its warnings and its log on the terminal.
 
     Raises:

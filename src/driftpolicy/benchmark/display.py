@@ -36,6 +36,7 @@ class SuiteDisplay:
         self._name = name
         self._driver: Driver | None = None
         self._printed = time.monotonic()
+        self._stopping = False  # said
         self._live = Live(self, console=console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "SuiteDisplay":
@@ -51,6 +52,9 @@ class SuiteDisplay:
     def __call__(self, driver: Driver, job: Job | None, word: str) -> None:
         """Draw the jobs; say what happened to one of them."""
         self._driver = driver
+        if driver.stopping and not self._stopping:
+            self._stopping = True
+            self._console.print("Stopping: the runs save their state", highlight=False)
         if job is not None:
             self._console.print(f"  {self._sentence(job, word)}", highlight=False, soft_wrap=True)
         elif not self._console.is_terminal and time.monotonic() - self._printed > _PLAIN_S:

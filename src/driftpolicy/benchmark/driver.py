@@ -99,6 +99,7 @@ class Driver:
         self.root = root
         self.pace = Pace()
         self.slots = 0
+        self.stopping = False
         self._report = report
         self._looked = 0.0
         self.jobs = [Job(cell, cell.folder(root), cell.config()) for cell in cells]
@@ -142,22 +143,21 @@ class Driver:
 
         Stopped, it returns when the runs have saved their state.
         """
-        stopping = False
         while True:
             self.slots = machines.slots()
-            if not stopping and stop():
-                stopping = True
+            if not self.stopping and stop():
+                self.stopping = True
                 machines.stop()
             by_handle = {job.handle: job for job in self.jobs if job.handle is not None}
             for handle, error in machines.ended():
-                self._ended(by_handle[handle], error, stopping)
+                self._ended(by_handle[handle], error)
             self._look()
-            if not stopping:
+            if not self.stopping:
                 for job in [j for j in self.jobs if j.state == "waiting"]:
                     if self.count("running") < self.slots:
                         self._start(job, machines)
             self._report(self, None, "")
-            busy = ("running",) if stopping else ("running", "waiting", "elsewhere")
+            busy = ("running",) if self.stopping else ("running", "waiting", "elsewhere")
             if not self.count(*busy):
                 return
             time.sleep(_TICK_S)
@@ -206,7 +206,7 @@ class Driver:
         job.state = "running"
         self._report(self, job, "continued" if job.saved >= 0 else "started")
 
-    def _ended(self, job: Job, error: str, stopping: bool) -> None:
+    def _ended(self, job: Job, error: str) -> None:
         """A run's process is over: finished, or to be tried again, or given up."""
         job.handle = None
         job.look(time.monotonic(), self.pace)
@@ -215,7 +215,7 @@ class Driver:
             self._report(self, job, "finished")
             return
         job.state = "waiting"
-        if stopping or in_use(job.folder):
+        if self.stopping or in_use(job.folder):
             return
         job.error = error or "it ended early without an error"
         job.attempts = 1 if saved_step(job.folder) > job.saved else job.attempts + 1

@@ -60,7 +60,7 @@ def _share(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Run what is missing; 0 when all is there or time is out, 1 if a run is missing for good."""
-    from driftpolicy.benchmark.cluster import RayMachines
+    from driftpolicy.benchmark.cluster import RayMachines, quiet_ray
     from driftpolicy.benchmark.display import SuiteDisplay
     from driftpolicy.benchmark.driver import Driver
     from driftpolicy.benchmark.suite import find_suite
@@ -77,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
         driver = Driver(cells, root, display)
         title = f"[bold]{escape(suite.title)}[/bold], in {root}"
         console.print(title, highlight=False, soft_wrap=True)
-        if driver.missing():
-            driver.prepare(console)
         if driver.missing() or driver.count("elsewhere"):
+            quiet_ray()  # says so before data are collected if it is not there
+            driver.prepare(console)
             machines = RayMachines(
                 options.address,
                 cpus_per_run=options.cpus_per_run,
