@@ -5,6 +5,7 @@ import io
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -178,6 +179,23 @@ def test_stopped_nothing_more_is_started(tmp_path):
     text, code = concluded(driver, stop)
     assert code == 130
     assert "Stopped by SIGINT; the same command goes on" in text
+
+
+def test_what_a_run_waited_is_not_counted_into_its_pace(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    time = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda seconds: None)
+    monkeypatch.setattr(driving, "time", time)
+    reports = Reports()
+    driver = Driver(cells(1), tmp_path, reports)
+    clock.now = 1000.0
+
+    def train(driver: Driver) -> None:
+        clock.now = 1020.0
+        driver.jobs[0].folder.train_csv.write_text("step,phase\n10,offline\n")
+
+    reports.at_tick = train
+    driver.run(Machines(), lambda: False)
+    assert driver.pace.left("dfp", {"offline": 5, "online": 0}) == 10.0
 
 
 def concluded(driver: Driver, stop: Stop | None = None) -> tuple[str, int]:

@@ -179,9 +179,8 @@ class Driver:
     def _adopt(self, job: Job) -> None:
         """What the folder of a run says that is not ours at the moment."""
         job.look(time.monotonic(), self.pace)
-        job.error = objection(job.folder, job.config) or job.error
-        if objection(job.folder, job.config):
-            job.state = "foreign"
+        if objects := objection(job.folder, job.config):
+            job.state, job.error = "foreign", objects
         elif job.seen.finished:
             job.state = "finished"
         else:
@@ -202,6 +201,8 @@ class Driver:
             self._report(self, job, "failed")
             return
         job.saved = saved_step(job.folder)
+        job.rate = Rate()  # what it waited does not count
+        job.look(time.monotonic(), self.pace)
         job.handle = machines.start(job.folder.path)
         job.state = "running"
         self._report(self, job, "continued" if job.saved >= 0 else "started")
