@@ -1,4 +1,4 @@
-"""Films: what is written beneath the scene, and that a real one holds it."""
+"""Films: what is written above the scene, and that a real one holds it."""
 
 import math
 from dataclasses import replace
@@ -22,15 +22,15 @@ CAPTION = Caption(
 
 def inked(caption: Caption, rows: slice, columns: slice) -> int:
     """How many pixels of a part of the caption are not background."""
-    image = add_caption(FRAME, caption)[FRAME.shape[0] :]
+    image = add_caption(FRAME, caption)[:HEIGHT]
     return int(np.sum(np.any(image[rows, columns] < 200, axis=-1)))
 
 
-def test_the_caption_is_beneath_the_frame_and_covers_nothing():
+def test_the_caption_is_above_the_frame_and_covers_nothing():
     image = add_caption(FRAME, CAPTION)
     assert image.shape == (160 + HEIGHT, 480, 3)
     assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image[:160], FRAME)
+    np.testing.assert_array_equal(image[HEIGHT:], FRAME)
     assert HEIGHT % 16 == 0
 
 
@@ -44,8 +44,8 @@ def test_each_word_has_its_place():
         ({"success": True}, slice(200, 330)),
         ({"episode": "episode 2 of 2"}, slice(330, 480)),
     ):
-        one = add_caption(FRAME, CAPTION)[160:][last]
-        other = add_caption(FRAME, replace(CAPTION, **change))[160:][last]
+        one = add_caption(FRAME, CAPTION)[last]
+        other = add_caption(FRAME, replace(CAPTION, **change))[last]
         different = np.flatnonzero(np.any(one != other, axis=(0, 2)))
         assert len(different) > 0, change
         assert columns.start <= different.min(), change
@@ -89,7 +89,7 @@ def test_a_film_of_two_chunks(tmp_path, monkeypatch):
     value, episode = told[0]
     assert episode == "episode 1 of 1"
     assert math.isfinite(value)
-    # The numbers beneath change from frame to frame, the title does not.
-    captioned = frames[:, 480:].astype(int)
+    # The numbers change from frame to frame, the title does not.
+    captioned = frames[:, :HEIGHT].astype(int)
     assert np.abs(captioned[1, 70:] - captioned[2, 70:]).max() > 50
     assert np.abs(captioned[1, :25] - captioned[2, :25]).max() < 40

@@ -1,4 +1,4 @@
-"""Words beneath the frames of a film: what is to be done, how far it is, what the critic thinks."""
+"""Words above the frames of a film: what is to be done, how far it is, what the critic thinks."""
 
 import dataclasses
 import math
@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 HEIGHT = 96
-"""Pixels added beneath a frame; a multiple of 16 suits every codec."""
+"""Pixels added above a frame; a multiple of 16 suits every codec. Above, because players lay their
+controls over the lower edge."""
 _FONT = 16  # pixels, for frames 480 wide
 _LINE, _MARGIN = 22, 10
 _BACKGROUND, _INK, _SOFT, _SUCCESS = "#ffffff", "#1c1b19", "#5e5a52", "#006b4a"
@@ -36,7 +37,7 @@ class Caption:
 def add_caption(
     frame: UInt8[np.ndarray, "height width 3"], caption: Caption
 ) -> UInt8[np.ndarray, "captioned width 3"]:
-    """The frame with the caption beneath it, :data:`HEIGHT` pixels higher."""
+    """The frame with the caption above it, :data:`HEIGHT` pixels higher."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (frame.shape[1], HEIGHT), _BACKGROUND)
@@ -56,7 +57,7 @@ def add_caption(
     if caption.success:
         draw.text((_MARGIN + 195, bottom), "\N{CHECK MARK} success", _SUCCESS, bold)
     draw.text((right, bottom), caption.episode, _SOFT, plain, anchor="ra")
-    return np.concatenate([frame, np.asarray(image)])
+    return np.concatenate([np.asarray(image), frame])
 
 
 def _wrap(text: str, font: Any, width: int) -> list[str]:

@@ -25,7 +25,7 @@ BACKENDS = ("egl", "osmesa")
 
 
 class _Filmed:
-    """An environment that writes a frame of every step to a video file, words beneath it."""
+    """An environment that writes a frame of every step to a video file, words above it."""
 
     def __init__(self, environment: Environment):
         self.environment = environment
@@ -133,7 +133,7 @@ def film(
 ) -> list[Episode]:
     """Film the first ``episodes`` evaluation episodes, one after the other, into ``out``.
 
-    Beneath the scene stand ``label`` (whose policy this is), the task, its goal, the step, and
+    Above the scene stand ``label`` (whose policy this is), the task, its goal, the step, and
     ``Q(s, a)`` of the chunk under way.
 
     Raises:
