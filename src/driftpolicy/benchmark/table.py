@@ -171,13 +171,16 @@ def _mean_deviation(scores: Mapping[int, float]) -> tuple[float | None, float]:
 
 
 def _ranked(entries: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:
-    """With the best and the second of each column marked, equal as printed, equal in rank."""
+    """With the best and the second of each column marked, equal as printed, equal in rank.
+
+    Where all are equal, none is marked.
+    """
     ranked = {}
     for (label, column), entry in entries.items():
         others = [e for (_, c), e in entries.items() if c == column and not e.missing]
         values = sorted({round(e.mean, 1) for e in others if e.mean is not None}, reverse=True)
         rank = 0
-        if entry.mean is not None and not entry.missing and len(others) > 1:
+        if entry.mean is not None and not entry.missing and len(values) > 1:
             place = values.index(round(entry.mean, 1))
             rank = place + 1 if place < 2 else 0
         ranked[label, column] = dataclasses.replace(entry, rank=rank)
