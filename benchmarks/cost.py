@@ -1,14 +1,14 @@
 """What each method costs at the paper's sizes, beside the published figures.
 
-    uv run python benchmarks/cost.py [--rounds 5]
+    uv run python benchmarks/cost.py [--rounds 5] [--csv FILE]
 
 One process per method (so that peak memory is its own), measured in turn in one run, medians over
 the rounds, on cube-double's dimensions with batch 256. A decision is one call of `act` from an
 observation in NumPy to a chunk in NumPy. An online step is one environment step (measured here, in
 the real simulator, the same for all) + one update of the online phase + 1/H of a decision. Peak
 memory is the process's on a CPU, of which JAX alone takes the amount in the last row, and the
-device's where there is one. The published columns are from other machines (results/paper/cost.csv:
-an RTX 3090 for online steps, a CPU for evaluation).
+device's where there is one. The published columns are from other machines (an RTX 3090 for online
+steps, a CPU for evaluation). The CSV file is what `dfp benchmark page --cost` reads.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 TASK = "cube-double-play-singletask-task2-v0"
-PUBLISHED = Path(__file__).parent.parent / "results" / "paper" / "cost.csv"
 OBSERVATION, ACTION, BATCH = 37, 5, 256
 
 
@@ -101,11 +100,14 @@ def environment_steps() -> Callable[[], float]:
 
 
 def main() -> None:
+    from driftpolicy.benchmark.published import published_cost  # not in the processes measured
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    with open(PUBLISHED, newline="") as file:
-        published = {row["method"]: row for row in csv.DictReader(file)}
+    parser.add_argument("--csv", type=Path, help="write our columns there, too")
+    options = parser.parse_args()
+    rounds = options.rounds
+    published = published_cost()
     context = multiprocessing.get_context("spawn")
     pipes, lengths = {}, {}
     for method in published:
@@ -128,18 +130,20 @@ def main() -> None:
         "| published: online step (ms) | published: evaluation (ms) |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    table = [["method", "update_ms", "decision_ms", "online_step_ms", "peak_memory_mb"]]
     for method, pipe in pipes.items():
         pipe.send(False)
         update, act = (statistics.median(column) for column in zip(*times[method], strict=True))
         online = step + update + act / lengths[method]
         row = published[method]
-        print(
-            f"| {method} | {update:.0f} | {act:.2f} | {online:.0f} | {pipe.recv():.0f} "
-            f"| {row['online_step_ms']} | {row['evaluation_ms']} |"
-        )
+        table.append([method, f"{update:.0f}", f"{act:.2f}", f"{online:.0f}", f"{pipe.recv():.0f}"])
+        print(f"| {' | '.join(table[-1])} | {row['online_step_ms']} | {row['evaluation_ms']} |")
     pipe, other = context.Pipe()
     context.Process(target=measure, args=("none", other), daemon=True).start()
     print(f"| JAX alone | | | | {pipe.recv():.0f} | | |")
+    if options.csv:
+        with open(options.csv, "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,17 @@ def test_update_is_pure_and_of_the_same_form_in_both_phases(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_value_of_a_chunk_is_the_critics(name):
+    agent, batch = online(name), make_batch()
+    values = agent.value(batch.observation, batch.actions)
+    chunks = batch.actions.reshape(len(batch.reward), -1)
+    expected = agent.critic.aggregate(agent.critic.online(batch.observation, chunks))
+    np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-6)
+    one = agent.value(batch.observation[3], batch.actions[3])
+    np.testing.assert_allclose(one, values[3], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_loop_scan_and_seeds_side_by_side_agree(name):
     """Step by step, scanned over steps and vmapped over seeds: one and the same run."""
     agents = [online(name), online(name, seed=5)]

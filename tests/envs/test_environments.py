@@ -75,6 +75,17 @@ def test_dimensions_and_types(name):
     assert step[2:] == (False, False, False)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_goal_is_told_in_words(name):
+    environment = used(name)
+    environment.reset(0)
+    goal = environment.goal()
+    assert goal
+    again = fresh(name)
+    again.reset(0)
+    assert again.goal() == goal
+
+
 def put_cube_at_goal(environment) -> None:
     simulator = environment._simulator
     qpos = simulator._data.qpos.copy()

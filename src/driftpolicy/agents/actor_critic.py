@@ -90,6 +90,15 @@ class ActorCritic(Agent[_Config]):
         chunks = self.actor.push(observation, noise)
         return self._as_actions(self.critic.best(observation, chunks))
 
+    def value(
+        self,
+        observation: Float[Array, "*batch observation"],
+        actions: Float[Array, "*batch chunk action"],
+    ) -> Float[Array, "*batch"]:
+        """``Q(s, a)`` under the online critic, which chooses the method's decisions."""
+        chunk = actions.reshape(*actions.shape[:-2], 1, -1)
+        return self.critic.score(observation, chunk)[..., 0]
+
     def start_online(self) -> "ActorCritic":
         """Nothing changes but the data, unless the method says so."""
         return self

@@ -124,6 +124,14 @@ class Agent(eqx.Module, Generic[_Config]):
         """The method's decision rule, in [-1, 1]."""
 
     @abstractmethod
+    def value(
+        self,
+        observation: Float[Array, "*batch observation"],
+        actions: Float[Array, "*batch chunk action"],
+    ) -> Float[Array, "*batch"]:
+        """``Q(s, a)`` of a chunk under the critic, for people who watch."""
+
+    @abstractmethod
     def start_online(self) -> "Agent":
         """The agent at the switch from the offline to the online phase."""
 

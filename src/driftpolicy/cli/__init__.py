@@ -14,6 +14,7 @@ COMMANDS = {
     "eval": "evaluate a trained policy, film it",
     "export": "write a trained policy as an ONNX file, for a robot",
     "data": "collect, inspect or download prior data",
+    "benchmark": "run a suite of runs and make its table, curves and page",
     "tasks": "list the tasks",
     "doctor": "check versions, devices and rendering",
 }

@@ -58,7 +58,13 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.video:
         out = Path(options.video)
-        filmed = film(agent, task, out, seed=seed, episodes=options.video_episodes, key=key)
+        filmed = film(
+            *(agent, task, out),
+            seed=seed,
+            episodes=options.video_episodes,
+            key=key,
+            label=config.method,
+        )
         outcomes = ", ".join("success" if e.success else "failure" for e in filmed)
         console.print(f"{out}: {outcomes}", highlight=False, soft_wrap=True)
     return 0

@@ -38,6 +38,10 @@ class Environment(Protocol):
         """One control step with an action in [-1, 1]."""
         ...
 
+    def goal(self) -> str:
+        """What is to be done in this episode, in words; to be asked at its start."""
+        ...
+
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
         """The present scene as an RGB image."""
         ...

@@ -139,6 +139,13 @@ class GymnasiumEnvironment:
         observation, _ = self._environment.reset(seed=seed)
         return self._observe(observation)
 
+    def goal(self) -> str:
+        """What counts as a success."""
+        stated = self._own.success_return
+        return (
+            "success, as the environment tells it" if stated is None else f"a return of {stated:g}"
+        )
+
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
         """One control step with the user's action for ``action``.
 

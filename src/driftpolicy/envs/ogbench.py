@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from driftpolicy.envs import goals
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.tasks import Task
 
@@ -80,6 +81,10 @@ class OGBenchEnvironment:
             self._steps >= self._limit and not terminated,
             bool(info["success"]),
         )
+
+    def goal(self) -> str:
+        """Which things are to go where, and in which state."""
+        return goals.of_ogbench(self._simulator)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
         """The scene from the front camera."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
+from driftpolicy.envs import goals
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
@@ -135,6 +136,7 @@ class RobomimicEnvironment:
         """``task`` must be one of Robomimic's; ``render_size`` in pixels."""
         self.simulator = make_simulator(default_arguments(task.environment))
         self._limit = HORIZONS[task.environment]
+        self._goal = goals.ROBOMIMIC[task.environment]
         self._size = render_size
         self._renderer: Any = None
         self._steps = 0
@@ -165,6 +167,10 @@ class RobomimicEnvironment:
             self._steps >= self._limit and not success,
             success,
         )
+
+    def goal(self) -> str:
+        """The same in every episode."""
+        return self._goal
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
         """The scene from the camera that Robomimic shows, without what marks sites."""

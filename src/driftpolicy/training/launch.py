@@ -211,6 +211,7 @@ def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: 
                 folder.video,
                 seed=config.seed,
                 episodes=2,
+                label=config.method,
                 key=RunKeys(config.seed).evaluate,
             )
             video = folder.video.name

@@ -62,7 +62,7 @@ PRESET_METHODS: dict[tuple[str, ...], dict[str, Any]] = {
     ("small", "dfp", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
     ("small", "dfp-bc", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
 }
-"""By (preset, method), and benchmark if it is only there: what a preset sets in that method only."""
+"""By (preset, method), or with a benchmark: what a preset sets in that method, or only there."""
 
 # Where the paper's values differ from a method's defaults: by (method, benchmark or scene or family
 # of scenes); of several that hold, the later line wins.

@@ -1,10 +1,12 @@
 """Films of evaluation episodes, drawn in a process of their own."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -14,6 +16,7 @@ from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
+from driftpolicy.training.captions import Caption, add_caption
 from driftpolicy.training.evaluation import Decider, episode_seeds
 
 _SIZE = 480  # pixels, both ways
@@ -23,33 +26,42 @@ BACKENDS = ("egl", "osmesa")
 
 
 class _Filmed:
-    """An environment that writes a frame of every step to a video file."""
+    """An environment that writes a frame of every step to a video file, words above it."""
 
     def __init__(self, environment: Environment):
         self.environment = environment
         self.writer: Any = None
+        self.caption = Caption()
         self.observation_dim = environment.observation_dim
         self.action_dim = environment.action_dim
         self.control_rate = environment.control_rate
 
     def reset(self, seed: int) -> np.ndarray:
         observation = self.environment.reset(seed)
-        self._frame()
+        self.caption = replace(self.caption, goal=self.goal(), step=0, success=False)
         return observation
 
     def step(self, action: np.ndarray) -> Step:
         step = self.environment.step(action)
-        self._frame()
+        self.caption = replace(self.caption, step=self.caption.step + 1, success=step.success)
+        self.frame()
         return step
+
+    def goal(self) -> str:
+        return self.environment.goal()
 
     def render(self) -> np.ndarray:
         return self.environment.render()
 
-    def _frame(self) -> None:
-        frame = self.environment.render()
+    def frame(self, times: int = 1) -> None:
         if self.writer is not None:
-            height, width = (_BLOCK * (side // _BLOCK) for side in frame.shape[:2])
-            self.writer.append_data(frame[:height, :width])
+            image = add_caption(self.environment.render(), self.caption)
+            height, width = (_BLOCK * (side // _BLOCK) for side in image.shape[:2])
+            for _ in range(times):
+                self.writer.append_data(image[:height, :width])
+
+
+_value = jax.jit(lambda agent, observation, chunk: agent.value(observation, chunk))
 
 
 class FilmRunner(EpisodeRunner):
@@ -60,14 +72,16 @@ class FilmRunner(EpisodeRunner):
         os.environ["MUJOCO_GL"] = backend  # read when MuJoCo is imported: just below
         self._film = _Filmed(make_environment(task, render_size=_SIZE))
         super().__init__(task, self._film)
-        self._film.reset(0)  # fails here if nothing can be rendered
+        self._task = task
+        self._film.reset(0)
+        self._film.render()  # fails here if nothing can be rendered
 
     def renderer(self) -> str:
         """The name of what renders."""
         return os.environ["MUJOCO_GL"]
 
-    def open(self, out: str) -> None:
-        """Start the film."""
+    def open(self, out: str, label: str) -> None:
+        """Start the film; ``label`` says whose policy acts."""
         import imageio.v2 as imageio
 
         rate = self._film.control_rate or _RATE
@@ -76,6 +90,21 @@ class FilmRunner(EpisodeRunner):
             self._film.writer = imageio.get_writer(out, fps=rate, macro_block_size=_BLOCK)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write the video {out}: {error}") from None
+        task = self._task.name.replace("-singletask", "").removesuffix("-v0")
+        self._film.caption = Caption(title=f"{label}  {task}")
+
+    def announce(self, value: float, episode: str) -> None:
+        """What the critic says of the chunk that is executed next, and which episode this is."""
+        self._film.caption = replace(self._film.caption, value=value, episode=episode)
+        if self._film.caption.step == 0:
+            self._film.frame()
+
+    def execute(self, chunk: np.ndarray) -> np.ndarray | Episode:
+        """As in an evaluation; the last scene of an episode stands for a moment."""
+        reply = super().execute(chunk)
+        if isinstance(reply, Episode):
+            self._film.frame(times=_RATE)
+        return reply
 
     def close(self) -> None:
         """End the film."""
@@ -108,9 +137,12 @@ def film_workers(task: Task) -> Workers:
 
 
 def film(
-    agent: Agent, task: Task, out: Path, *, seed: int, episodes: int, key: PRNGKeyArray
+    agent: Agent, task: Task, out: Path, *, seed: int, episodes: int, key: PRNGKeyArray, label: str
 ) -> list[Episode]:
     """Film the first ``episodes`` evaluation episodes, one after the other, into ``out``.
+
+    Above the scene stand ``label`` (whose policy this is), the task, its goal, the step, and
+    ``Q(s, a)`` of the chunk under way.
 
     Raises:
         UserError: if nothing can be rendered or ``out`` cannot be written.
@@ -118,13 +150,16 @@ def film(
     decide = Decider(agent)
     results: list[Episode] = []
     with film_workers(task) as workers:
-        workers.call(0, "open", str(out))
+        workers.call(0, "open", str(out), label)
         for episode, reset_seed in enumerate(episode_seeds(seed, episodes)):
             reply = workers.call(0, "reset", reset_seed)
             decisions = 0
             while not isinstance(reply, Episode):
                 step_key = jax.random.fold_in(jax.random.fold_in(key, episode), decisions)
-                reply = workers.call(0, "execute", decide(reply, step_key))
+                chunk = decide(reply, step_key)
+                value = float(_value(agent, jnp.asarray(reply), jnp.asarray(chunk)))
+                workers.call(0, "announce", value, f"episode {episode + 1} of {episodes}")
+                reply = workers.call(0, "execute", chunk)
                 decisions += 1
             results.append(reply)
         workers.call(0, "close")

@@ -1,0 +1,1 @@
+"""The benchmark: suites of runs, their driver, and what is made of their folders."""

@@ -1,0 +1,33 @@
+"""``dfp benchmark curves``: the curves of a suite."""
+
+import argparse
+from pathlib import Path
+
+from driftpolicy.cli.benchmark_table import add_suite, runs_of
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_suite(parser)
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        nargs="+",
+        help="ending in .png, .svg or .pdf, or several [curves.* in the folder of the runs]",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw them and say where."""
+    from driftpolicy.benchmark.curves import FORMATS, draw, make_panels
+    from driftpolicy.benchmark.report import join_suites, make_report
+    from driftpolicy.benchmark.results import labels_of
+
+    suite = join_suites(options.suites)
+    root = runs_of(options, suite.name)
+    outs = [Path(out).expanduser() for out in options.out or ()]
+    outs = outs or [root / f"curves.{name}" for name in FORMATS]
+    draw(make_panels(make_report(suite, root)), labels_of(suite), outs)
+    for out in outs:
+        print(out)
+    return 0
