@@ -7,6 +7,7 @@ the speed of two plain ones.
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,11 +15,25 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 _LAYER_NORM_EPSILON = 1e-6
+_FEW_ROWS = 64  # a decision's, not an update's
+_Network = TypeVar("_Network", bound=eqx.Module)
 
 
 def lift(x: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
     """``x`` with leading axes of one up to ``rank``: broadcasting over batch axes is said aloud."""
     return jax.lax.expand_dims(x, range(rank - x.ndim))
+
+
+def product(
+    x: Float[Array, "... inputs"], weight: Float[Array, "inputs outputs"]
+) -> Float[Array, "... outputs"]:
+    """``x W``, each factor rounded to the type of ``W``, summed in float32."""
+    return jnp.matmul(x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
+
+
+def round_weights(network: _Network, dtype: Any) -> _Network:
+    """The network with its weight matrices in ``dtype``: so are the factors of its products."""
+    return jax.tree.map(lambda array: array.astype(dtype) if array.ndim == 2 else array, network)
 
 
 class Linear(eqx.Module):
@@ -44,7 +59,7 @@ class Linear(eqx.Module):
         start = 0
         for part in parts:
             stop = start + part.shape[-1]
-            total = lift(part @ self.weight[start:stop], rank) + total
+            total = lift(product(part, self.weight[start:stop]), rank) + total
             start = stop
         if start != self.weight.shape[0]:
             raise ValueError(f"expected {self.weight.shape[0]} input features, got {start}")
@@ -56,7 +71,8 @@ class LayerNorm(eqx.Module):
 
     Formed without the normalised activations: with ``W' = diag(scale) W`` and its columns centred,
     ``LN(x) W + b = (x W') / sqrt(var + 1e-6) + (offset W + b)``, so the only pass over ``x`` beside
-    the product is for its mean and variance. On a CPU this removes most of the norm's cost.
+    the product is for its mean and variance. On a CPU this removes most of the norm's cost. For the
+    few rows of a decision, forming ``W'`` would be most of the cost: they are normalised.
 
     The variance is ``E[x^2] - E[x]^2``: its relative error is the rounding error times
     ``1 + (mean / deviation)^2``, harmless for activations of a GELU.
@@ -79,10 +95,14 @@ class LayerNorm(eqx.Module):
         square = jnp.mean(x**2, axis=-1, keepdims=True)
         mean, square = jax.lax.optimization_barrier((mean, square))
         deviation = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + _LAYER_NORM_EPSILON)
-        weight = self.scale[:, None] * layer.weight
+        if x.size // x.shape[-1] <= _FEW_ROWS:  # then the weights are larger than what they meet
+            return layer((x - mean) / deviation * self.scale + self.offset)
+        own = layer.weight.astype(jnp.float32)
+        weight = self.scale[:, None] * own
         weight = weight - jnp.mean(weight, axis=0, keepdims=True)
-        bias = self.offset @ layer.weight + layer.bias
-        return (x @ weight) / deviation + lift(bias, x.ndim)
+        bias = self.offset @ own + layer.bias
+        centred = product(x, weight.astype(layer.weight.dtype))
+        return centred / deviation + lift(bias, x.ndim)
 
 
 class MLP(eqx.Module):

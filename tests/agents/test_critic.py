@@ -261,3 +261,26 @@ def test_windows_that_do_not_count_change_no_gradient():
         jax.tree.leaves(gradient(batch)), jax.tree.leaves(gradient(mixed)), strict=True
     ):
         np.testing.assert_array_equal(a, b)
+
+
+def test_bfloat16_chooses_and_nothing_else():
+    """Scores are rounded, close to the exact ones; what is learned from is not rounded."""
+    plain = config(critic_hidden=(32, 32))
+    critic = Critic.create(plain, 3, 4, jax.random.key(0))
+    rounded = dataclasses.replace(
+        critic, config=dataclasses.replace(plain, scoring_precision="bfloat16")
+    )
+    random = np.random.default_rng(0)
+    states = jnp.asarray(random.normal(size=(64, 3)), jnp.float32)
+    chunks = jnp.asarray(random.uniform(-1, 1, (64, 8, 4)), jnp.float32)
+    exact, near = critic.score(states, chunks), rounded.score(states, chunks)
+    assert near.dtype == jnp.float32
+    assert 1e-4 < float(jnp.abs(exact - near).max()) < 0.05 * float(jnp.std(exact))
+    agree = jnp.all(critic.best(states, chunks) == rounded.best(states, chunks), axis=-1)
+    assert float(jnp.mean(agree)) > 0.9
+    ones = jnp.ones(64)
+    batch = Batch(states, chunks[:, 0].reshape(64, 2, 2), ones, ones, states, jnp.ones((64, 2)))
+    backups = [c.backup(batch, chunks[:, 1]) for c in (critic, rounded)]
+    np.testing.assert_array_equal(*backups)
+    losses = [c.loss(c.online, batch, backups[0])[0] for c in (critic, rounded)]
+    np.testing.assert_array_equal(*losses)

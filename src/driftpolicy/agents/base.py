@@ -43,6 +43,9 @@ class AgentConfig:
     """Polyak rate of the target critic per update, in (0, 1]."""
     best_of: int = 1
     """N', samples per decision of which the critic's best is executed and backed up."""
+    scoring_precision: Literal["float32", "bfloat16"] = "float32"
+    """Type of the factors in the critic's products where candidates are compared; their sums, and
+    all that is learned from, stay float32."""
     terminal_windows: Literal["drop", "keep"] = "drop"
     """Windows whose episode terminated before their last step: "drop" them as published, or "keep"
     them with the steps after termination absorbing (reward 0, mask 0)."""
@@ -63,6 +66,7 @@ class AgentConfig:
             widths = getattr(self, name)
             require(self, name, len(widths) > 0 and min(widths) > 0, "one or more positive widths")
         choice(self, "critic_aggregation", ("mean", "min"))
+        choice(self, "scoring_precision", ("float32", "bfloat16"))
         choice(self, "terminal_windows", ("drop", "keep"))
 
 

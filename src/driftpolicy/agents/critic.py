@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from driftpolicy.agents.base import AgentConfig, Metrics, polyak, window_valid
 from driftpolicy.batch import Batch
-from driftpolicy.networks import CriticEnsemble
+from driftpolicy.networks import CriticEnsemble, round_weights
 
 
 class Critic(eqx.Module):
@@ -37,8 +37,11 @@ class Critic(eqx.Module):
         observation: Float[Array, "*batch observation"],
         chunks: Float[Array, "*batch candidates chunk"],
     ) -> Float[Array, "*batch candidates"]:
-        """``Q(s, a)`` of each candidate under the online ensemble."""
-        return self.aggregate(self.online(observation[..., None, :], chunks))
+        """``Q(s, a)`` of each candidate under the online ensemble, to choose by."""
+        online = self.online
+        if self.config.scoring_precision == "bfloat16":
+            online = round_weights(online, jnp.bfloat16)
+        return self.aggregate(online(observation[..., None, :], chunks))
 
     def best(
         self,

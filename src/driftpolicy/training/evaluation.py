@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -29,19 +30,39 @@ class Decider:
     """
 
     def __init__(self, agent: Agent):
-        """Take the agent apart once: that costs as much as a small network's decision."""
-        self._arrays, structure = jax.tree.flatten(agent)
-        self._act = _compiled(structure)
+        """Take the agent apart once: at each decision it would cost as much as a small network."""
+        self._arrays, self._structure = jax.tree.flatten(agent)
+        self._act: Any = None
 
     def __call__(self, observation: np.ndarray, key: PRNGKeyArray) -> np.ndarray:
         """The chunk ``[H, action]`` to execute."""
-        return np.asarray(self._act(self._arrays, observation, key))
+        if self._act is None:
+            shapes = tuple((array.shape, array.dtype) for array in self._arrays)
+            self._act, used = _compiled(self._structure, shapes, observation.shape)
+            self._arrays = [self._arrays[i] for i in used]
+        return np.asarray(self._act(self._arrays, observation, jax.random.key_data(key)))
 
 
 @lru_cache
-def _compiled(structure: Any) -> Any:
-    """The decision of agents of one structure."""
-    return jax.jit(lambda arrays, *given: jax.tree.unflatten(structure, arrays).act(*given))
+def _compiled(structure: Any, shapes: tuple, observation: tuple[int, ...]) -> tuple[Any, list[int]]:
+    """The decision of agents of one structure, and which of their arrays it needs."""
+
+    def act(arrays: list, observation: Any, key: Any) -> Any:
+        agent = jax.tree.unflatten(structure, arrays)
+        return agent.act(observation, jax.random.wrap_key_data(key))
+
+    def act_on_used(arrays: list, observation: Any, key: Any) -> Any:
+        rest: list = [None] * len(shapes)
+        for i, array in zip(used, arrays, strict=True):
+            rest[i] = array
+        return act(rest, observation, key)
+
+    key = jax.random.key_data(jax.random.key(0))
+    arrays = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
+    program = jax.make_jaxpr(act)(arrays, jnp.zeros(observation), key).jaxpr
+    read = {id(variable) for equation in program.eqns for variable in equation.invars}
+    used = [i for i, variable in enumerate(program.invars[: len(shapes)]) if id(variable) in read]
+    return jax.jit(act_on_used), used
 
 
 def episode_seeds(seed: int, episodes: int) -> list[int]:
