@@ -25,6 +25,7 @@ LIGHT = (str(Path(__file__).with_name("light_run.py")),)
 
 @pytest.fixture(scope="module")
 def cluster():
+    pytest.importorskip("ray", reason="needs Ray: uv sync --extra benchmark")
     from driftpolicy.benchmark.cluster import quiet_ray
 
     quiet_ray()

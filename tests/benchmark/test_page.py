@@ -28,6 +28,7 @@ needs_chromium = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     """A page with films, costs, an unfinished cell, one that was not run, and two kinds of data."""
+    pytest.importorskip("jinja2", reason="needs Jinja: uv sync --extra benchmark")
     folder = tmp_path_factory.mktemp("page")
     path = folder / "two.toml"
     path.write_text(SUITE)

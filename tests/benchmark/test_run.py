@@ -1,6 +1,5 @@
 """``dfp benchmark run`` as a user runs it: real training, real kills."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -10,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-if importlib.util.find_spec("ray") is None:
-    pytest.skip("the benchmark extra is not installed", allow_module_level=True)
+pytest.importorskip("ray", reason="needs Ray: uv sync --extra benchmark")
 
 from driftpolicy.cli import main
 from tests.benchmark.common import TASK, wait_until

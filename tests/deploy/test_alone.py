@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
+
+
 from driftpolicy.deploy import Policy
 from driftpolicy.export.run import export_policy
 from tests.export.common import OBSERVATION, write_run

@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+
+pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
+
+import onnx
 
 from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError

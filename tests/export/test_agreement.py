@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
+
+
 from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import check_agreement

@@ -3,9 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
+
 import onnx
 import onnxruntime
-import pytest
 
 from driftpolicy.errors import UserError
 from driftpolicy.export.decision import Decision, build_model

@@ -5,8 +5,11 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
-import onnx
 import pytest
+
+pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
+
+import onnx
 import safetensors.numpy
 from safetensors import safe_open
 
