@@ -96,7 +96,8 @@ class LayerNorm(eqx.Module):
         mean, square = jax.lax.optimization_barrier((mean, square))
         deviation = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + _LAYER_NORM_EPSILON)
         if x.size // x.shape[-1] <= _FEW_ROWS:  # then the weights are larger than what they meet
-            return layer((x - mean) / deviation * self.scale + self.offset)
+            scale, offset = lift(self.scale, x.ndim), lift(self.offset, x.ndim)
+            return layer((x - mean) / deviation * scale + offset)
         own = layer.weight.astype(jnp.float32)
         weight = self.scale[:, None] * own
         weight = weight - jnp.mean(weight, axis=0, keepdims=True)
