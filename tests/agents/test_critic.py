@@ -30,7 +30,7 @@ def constant(critic, values):
         eqx.tree_at(
             lambda m: (m.layers[-1].weight, m.layers[-1].bias),
             member,
-            (jnp.zeros_like(member.layers[-1].weight), jnp.full(1, value)),
+            (jnp.zeros_like(member.layers[-1].weight), jnp.full(1, value, jnp.float32)),
         )
         for member, value in zip(critic.members, values, strict=True)
     )
