@@ -10,6 +10,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from driftpolicy.cli import main
 from driftpolicy.data import plain
+from driftpolicy.training.captions import HEIGHT
 from tests.data.recordings import demonstrate, write_lerobot, write_minari
 from tests.envs import own
 
@@ -62,7 +63,7 @@ def test_train_and_evaluate(file, tmp_path, capsys, monkeypatch):
     assert f"dfp on gymnasium:{ENV}, checkpoint of step 20" in out
     assert "over 2 episodes" in out
     about = subprocess.run([get_ffmpeg_exe(), "-i", "film.mp4"], capture_output=True, text=True)
-    assert "48x32" in about.stderr  # whole blocks
+    assert f"48x{32 + HEIGHT}" in about.stderr  # whole blocks, beneath the caption
     assert " 10 fps" in about.stderr  # real time
     assert main(["resume", str(run)]) == 0
     assert "is finished" in capsys.readouterr().out
