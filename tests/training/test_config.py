@@ -62,6 +62,11 @@ def test_a_preset_may_mean_one_benchmark():
     for task, temperatures in (("lift-mh-low_dim", (0.05, 0.5)), (TASK, (0.05,))):
         assert resolve(task, "dfp", "small", {}).agent.temperatures == temperatures
         assert resolve(task, "dfp-bc", "small", {}).agent.temperatures == temperatures
+    for method in METHODS:  # one budget for all methods of a benchmark
+        config = resolve("lift-mh-low_dim", method, "small", {})
+        budget = (config.offline_steps, config.online_steps, config.agent.decay_steps)
+        assert budget == (6_000, 12_000, 18_000)
+        assert resolve(TASK, method, "small", {}).online_steps == 6_000
 
 
 @pytest.mark.parametrize("preset", ["quickstart", "small"])

@@ -12,7 +12,7 @@ from driftpolicy.agents.base import choice, flag, require
 from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
-from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_METHODS, PRESETS, published
+from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
 
 LOGGERS = ("tensorboard", "wandb")
 _OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
@@ -185,13 +185,14 @@ def resolve(
     """
     if preset not in PRESETS:
         raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    chosen = PRESETS[preset] | PRESET_METHODS.get((preset, method), {})
+    chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
     task = task or chosen.get("task")
     if task is None:
         raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
     _, agent_config = method_of(method)
     found = find_task(task)
-    chosen |= PRESET_METHODS.get((preset, method, found.benchmark), {})
+    for place in ((preset, found.benchmark), (preset, method, found.benchmark)):
+        chosen |= PRESET_PLACES.get(place, {})
     phase = overrides.get("phase", "offline-to-online")
     values: dict[str, Any] = {}
     if phase == "offline-rl":  # what the setting is about, a preset does not change

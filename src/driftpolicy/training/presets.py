@@ -50,7 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 # A wide kernel beside the narrow one pulls every sample towards the data.
 _BRIEF_TEMPERATURES = (0.05, 0.5)
 _BRIEF_DFP = {"generated": 8, "best_of": 4, "temperatures": _BRIEF_TEMPERATURES}
-PRESET_METHODS: dict[tuple[str, ...], dict[str, Any]] = {
+PRESET_PLACES: dict[tuple[str, ...], dict[str, Any]] = {
     ("quickstart", "dfp-bc"): _BRIEF_DFP,
     ("quickstart", "dfp"): _BRIEF_DFP
     | {"candidates": 8, "positives": 2, "improvement_weight": 0.2},
@@ -59,10 +59,16 @@ PRESET_METHODS: dict[tuple[str, ...], dict[str, Any]] = {
     # With 32 the flow's passes would take longer than all else together.
     ("quickstart", "qc-bfn"): {"best_of": 8},
     ("small", "qc-bfn"): {"best_of": 8},
+    # Half as many would be but a hundred episodes.
+    ("small", "robomimic"): {
+        "online_steps": 12_000,
+        "replay_capacity": 15_000,
+        "decay_steps": 18_000,
+    },
     ("small", "dfp", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
     ("small", "dfp-bc", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
 }
-"""By (preset, method), or with a benchmark: what a preset sets in that method, or only there."""
+"""By (preset, method), (preset, benchmark) or all three: what a preset sets there; the last wins."""
 
 # Where the paper's values differ from a method's defaults: by (method, benchmark or scene or family
 # of scenes); of several that hold, the later line wins.
