@@ -68,7 +68,7 @@ PRESET_PLACES: dict[tuple[str, ...], dict[str, Any]] = {
     ("small", "dfp", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
     ("small", "dfp-bc", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
 }
-"""By (preset, method), (preset, benchmark) or all three: what a preset sets there; the last wins."""
+"""By (preset, method), (preset, benchmark) or all three: what a preset sets there."""
 
 # Where the paper's values differ from a method's defaults: by (method, benchmark or scene or family
 # of scenes); of several that hold, the later line wins.
