@@ -10,6 +10,7 @@ clock, while another process keeps one core busy.
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 from multiprocessing.connection import Connection
@@ -41,6 +42,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=50.0)
     options = parser.parse_args()
+    if not (0 < options.seconds < math.inf and 0 < options.rate < math.inf):
+        parser.error("--seconds and --rate must be finite and above 0")
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe()
     exporter = context.Process(target=export, args=(sender,))

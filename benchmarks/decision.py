@@ -1,6 +1,6 @@
 """How long one decision takes: every method, one sample and best of N, JAX and ONNX.
 
-    uv run --extra export python benchmarks/decision.py [--rounds 10]
+    uv run --extra export python benchmarks/decision.py [--rounds 10] [--methods dfp fql]
 
 On one core, at the paper's sizes (cube-double's dimensions, networks of 4 x 512), from an
 observation in NumPy to a chunk in NumPy, its noise drawn within it. Both are measured in turn
@@ -9,12 +9,10 @@ published column is the authors' evaluation time, from another machine's CPU.
 """
 
 import argparse
-import csv
 import dataclasses
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -22,10 +20,10 @@ import onnxruntime
 
 from driftpolicy.agents import METHODS
 from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.benchmark.published import published_cost
 from driftpolicy.deploy import Metadata, Policy
 from driftpolicy.export.decision import Decision, build_model, describe
 
-PUBLISHED = Path(__file__).parent.parent / "results" / "paper" / "cost.csv"
 OBSERVATION, ACTION, BLOCK = 37, 5, 100
 
 
@@ -86,17 +84,20 @@ def times(decide: Callable[[], object]) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, not {options.rounds}")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before JAX starts its threads
-    with open(PUBLISHED, newline="") as file:
-        published = {row["method"]: row["evaluation_ms"] for row in csv.DictReader(file)}
+    published = published_cost()
     rows = {}
-    for method, (_, config) in METHODS.items():
+    for method in options.methods:
+        _, config = METHODS[method]
         default = {field.name: field.default for field in dataclasses.fields(config)}["best_of"]
         for best_of in sorted({1, default}):
             rows[method, best_of] = deciders(method, best_of)
     taken: dict[tuple, list[float]] = {}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for row, both in rows.items():
             for name, decide in both.items():
                 taken.setdefault((*row, name), []).extend(times(decide))
@@ -111,7 +112,8 @@ def main() -> None:
             for name in ("JAX", "ONNX")
             for part in (0.5, 0.99)
         ]
-        print(f"| {method} | {best_of} | {' | '.join(cells)} | {published.get(method, '')} |")
+        paper = published[method]["evaluation_ms"] if method in published else ""
+        print(f"| {method} | {best_of} | {' | '.join(cells)} | {paper} |")
 
 
 if __name__ == "__main__":

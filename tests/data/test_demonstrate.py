@@ -155,6 +155,8 @@ def test_commands(file, capsys, tmp_path, monkeypatch):
     output = capsys.readouterr().out
     for text in ("Lift", "Panda, OSC_POSE", "7, ", "worse_operator_2 1", "in 7 of 7 episodes"):
         assert text in output
+    assert "attempts: better_operator_1 " in output
+    assert "{" not in output
     assert main(["data", "verify", str(file), "--demos", "2"]) == 0
     assert "2 of 2 successful demonstrations succeed" in capsys.readouterr().out
     assert main(["data", "collect", "lift", "--episodes", "1", "--processes", "1"]) == 0

@@ -151,7 +151,7 @@ def test_on_the_command_line(tmp_path, capsys):
     assert f"{path}: bfn on {TASK}, checkpoint of step 12" in out
     assert "opset 18, a batch of 2" in out
     assert f"observation [{OBSERVATION}] and noise [4, 6] -> chunk [2, 3] at 20 Hz" in out
-    assert "agrees with JAX in 20 states: largest difference" in out
+    assert "agrees with JAX in 20 states drawn at random: largest difference" in out
     for extra, line in (
         (["--batch", "many"], "--batch must be dynamic or a number above 0, not many"),
         (["--batch", "0"], "--batch must be dynamic or a number above 0, not 0"),

@@ -133,9 +133,15 @@ def _origin(description: dict[str, Any], bytes_: int) -> dict[str, str]:
 
 
 def _words(pairs: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in pairs.items() if value is not None
-    )
+    """``name value, name value``; what holds pairs of its own is told on a line of its own."""
+    told = {name.replace("_", " "): v for name, v in pairs.items() if v is not None}
+    flat = ", ".join(f"{name} {v}" for name, v in told.items() if not isinstance(v, dict))
+    nested = [
+        f"{name}: {', '.join(f'{key} {value}' for key, value in v.items())}"
+        for name, v in told.items()
+        if isinstance(v, dict)
+    ]
+    return "\n".join([flat, *nested] if flat else nested)
 
 
 def _contents(summary: Summary) -> dict[str, str]:

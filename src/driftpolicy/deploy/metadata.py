@@ -31,7 +31,8 @@ class Metadata:
     observation_parts: list[list[Any]] | None
     """Name and size of its parts in their order; None where the task does not name them."""
     observation_low: list[float] | None
-    """The least that the run met online of each number; None of a run that was only offline."""
+    """The least that the run met online of each number; of a run that was only offline, the least
+    in its prior data; None if those were not there any more when it was exported."""
     observation_high: list[float] | None
     """The greatest."""
     action_dim: int

@@ -23,6 +23,8 @@ class Agreement:
     """What was found."""
 
     states: int
+    where: str
+    """Which states they were, as words after ``states``; may be empty."""
     largest: float
     """The largest difference where both chose the same candidate."""
     ties: int
@@ -30,7 +32,8 @@ class Agreement:
 
     def words(self) -> str:
         """In one line."""
-        text = f"agrees with JAX in {self.states:,} states: largest difference {self.largest:.1e}"
+        states = f"{self.states:,} states {self.where}".rstrip()
+        text = f"agrees with JAX in {states}: largest difference {self.largest:.1e}"
         if self.ties:
             text += (
                 f", but for {self.ties} in which they took two candidates whose values are equal "
@@ -45,6 +48,7 @@ def check_agreement(
     observations: Float32[np.ndarray, "states observation"],
     *,
     seed: int = 0,
+    where: str = "",
     progress: Callable[[int], None] = lambda _: None,
 ) -> Agreement:
     """Compare decisions made from the same noise.
@@ -57,6 +61,7 @@ def check_agreement(
         decide: what it should be.
         observations: where to compare, in the task's units.
         seed: of the noise.
+        where: which states these are, for the words of the result.
         progress: told how many states are done.
 
     Raises:
@@ -87,7 +92,7 @@ def check_agreement(
             ties += 1
         done += len(error)
         progress(done)
-    return Agreement(len(observations), largest, ties)
+    return Agreement(len(observations), where, largest, ties)
 
 
 def _tied(

@@ -21,11 +21,12 @@ from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
+from driftpolicy.export.observed import in_task, parts_of, prior_observations
 from driftpolicy.training import checkpoints
+from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
 
 _CONTROL_RATES = {"ogbench": 20.0, "robomimic": float(robomimic.CONTROL_RATE)}
-_ROBOMIMIC_SIZES = (3, 4, 2)  # of the parts of an observation but the last, the object
 _PACKAGES = ("driftpolicy", "jax", "numpy", "onnx", "onnxruntime")
 
 
@@ -70,19 +71,18 @@ def export_policy(
     checkpoint = checkpoints.checkpoint_of(run)
     agent, config, meta = load_agent(checkpoint)
     assert isinstance(agent, ActorCritic)
-    name = "replay/observations"
-    stored = read_npz(checkpoint, what="checkpoint", only=(name,))
-    met = stored.get(name, np.zeros((0, meta["dims"][0]), np.float32))
     scaling = meta.get("scaling")
-    if scaling is not None:
-        met = _in_task(met, scaling)
-    told = _describe(checkpoint, config, meta, agent, met)
+    known, where = _observations(checkpoint, config, meta)
+    known = in_task(known, scaling)
+    told = _describe(checkpoint, config, meta, agent, known)
     decide = Decision(agent, scaling)
     model = build_model(decide, told.observation_dim, agent.noise_shape, batch=batch, opset=opset)
     describe(model, told.entries())
     content = model.SerializeToString()
-    observations = _states(met, scaling, told.observation_dim, states)
-    agreement = check_agreement(Policy(content), decide, observations, progress=progress)
+    observations = _states(known, scaling, told.observation_dim, states)
+    agreement = check_agreement(
+        Policy(content), decide, observations, where=where, progress=progress
+    )
     if weights is not None:
         _write_weights(weights, agent, told)
     write_atomically(path, lambda file: file.write(content), what="policy")
@@ -90,28 +90,28 @@ def export_policy(
 
 
 def _describe(
-    checkpoint: Path, config: Any, meta: dict[str, Any], agent: ActorCritic, met: np.ndarray
+    checkpoint: Path,
+    config: TrainConfig,
+    meta: dict[str, Any],
+    agent: ActorCritic,
+    known: np.ndarray,
 ) -> Metadata:
     """What the file will say."""
     observation_dim, action_dim = meta["dims"]
     scaling = meta.get("scaling") or {}
-    benchmark = find_task(config.task).benchmark
-    parts = None
-    if benchmark == "robomimic":
-        sizes = (*_ROBOMIMIC_SIZES, observation_dim - sum(_ROBOMIMIC_SIZES))
-        parts = [list(part) for part in zip(robomimic.OBSERVATION_KEYS, sizes, strict=True)]
+    task = find_task(config.task)
     return Metadata(
         task=config.task,
         method=config.method,
         observation_dim=observation_dim,
-        observation_parts=parts,
-        observation_low=met.min(axis=0).tolist() if len(met) else None,
-        observation_high=met.max(axis=0).tolist() if len(met) else None,
+        observation_parts=parts_of(task, observation_dim),
+        observation_low=known.min(axis=0).tolist() if len(known) else None,
+        observation_high=known.max(axis=0).tolist() if len(known) else None,
         action_dim=action_dim,
         action_low=list(scaling.get("action_low", [-1.0] * action_dim)),
         action_high=list(scaling.get("action_high", [1.0] * action_dim)),
         chunk_length=config.agent.chunk_length,
-        control_rate=meta.get("control_rate") or _CONTROL_RATES.get(benchmark),
+        control_rate=meta.get("control_rate") or _CONTROL_RATES.get(task.benchmark),
         noise_shape=list(agent.noise_shape),
         step=meta["step"],
         data=_origin(checkpoint, meta),
@@ -129,25 +129,28 @@ def _origin(checkpoint: Path, meta: dict[str, Any]) -> dict[str, Any]:
     return {"crc32": meta["data"]}
 
 
+def _observations(
+    checkpoint: Path, config: TrainConfig, meta: dict[str, Any]
+) -> tuple[Float32[np.ndarray, "rows observation"], str]:
+    """Those the run met online, else those in its data, else none; and which they are."""
+    name = "replay/observations"
+    met = read_npz(checkpoint, what="checkpoint", only=(name,)).get(name)
+    if met is not None and len(met):
+        return met, "met online"
+    prior = prior_observations(config, meta["data"])
+    if prior is not None:
+        return prior, "of the prior data"
+    return np.zeros((0, meta["dims"][0]), np.float32), "drawn at random"
+
+
 def _states(
-    met: Float32[np.ndarray, "rows observation"], scaling: Any, dim: int, count: int
+    known: Float32[np.ndarray, "rows observation"], scaling: Any, dim: int, count: int
 ) -> Float32[np.ndarray, "states observation"]:
-    """Observations that the run met online, else standard normal ones in the agent's units."""
+    """Some of the observations known, else standard normal ones in the agent's units."""
     rng = np.random.default_rng(0)
-    if len(met):
-        return met[rng.integers(len(met), size=count)]
-    drawn = rng.standard_normal((count, dim), np.float32)
-    return drawn if scaling is None else _in_task(drawn, scaling)
-
-
-def _in_task(
-    seen: Float32[np.ndarray, "rows observation"], scaling: Any
-) -> Float32[np.ndarray, "rows observation"]:
-    """Observations as the agent sees them, back in the task's units."""
-    mean, deviation = (
-        np.asarray(scaling[f"observation_{of}"], np.float32) for of in ("mean", "deviation")
-    )
-    return mean + deviation * seen
+    if len(known):
+        return known[rng.integers(len(known), size=count)]
+    return in_task(rng.standard_normal((count, dim), np.float32), scaling)
 
 
 def _write_weights(path: Path, agent: ActorCritic, told: Metadata) -> None:
