@@ -218,3 +218,14 @@ def test_only_what_is_stored_uncompressed_can_be_mapped(tmp_path):
         MappedRows(tmp_path / "packed.npz", "matrix")
     with pytest.raises(UserError, match="does not exist"):
         MappedRows(tmp_path / "none.npz", "matrix")
+
+
+def test_a_folder_is_inspected_by_the_heads_of_its_shards(folder, capsys):
+    from driftpolicy.cli import main
+
+    (folder / NAMES[1]).write_bytes(b"nothing")
+    assert main(["data", "inspect", str(folder)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2: play-v0-0.npz to play-v0-10.npz" in shown
+    assert "rows 76, 26 to 50" in shown
+    assert "truncated" in shown.split("broken")[1]

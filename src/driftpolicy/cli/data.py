@@ -52,10 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     collecting.add_argument("--overwrite", action="store_true", help="replace what is there")
     collecting.set_defaults(act=collect)
 
-    summary = "show what is in a data file, and what is wrong with it"
+    summary = "show what is in a data file or folder, and what is wrong with it"
     inspecting = actions.add_parser("inspect", help=summary, description=summary.capitalize())
     inspecting.add_argument(
-        "file", metavar="SOURCE", help="a file, a LeRobotDataset folder or a Minari dataset"
+        "file",
+        metavar="SOURCE",
+        help="a file, a folder of shards or a LeRobotDataset, a Minari dataset",
     )
     inspecting.add_argument("--task", help="relabel it for this task and show the rewards")
     inspecting.add_argument(

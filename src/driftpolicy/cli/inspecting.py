@@ -8,8 +8,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from driftpolicy.data import plain
+from driftpolicy.data import lerobot, minari, plain
 from driftpolicy.data.checks import findings, short_episodes
+from driftpolicy.data.shards import heads
 from driftpolicy.data.summary import Summary, rewards, summarise, summarise_demonstrations
 from driftpolicy.envs.tasks import Task, find_task, own_task
 from driftpolicy.errors import UserError
@@ -20,7 +21,11 @@ def inspect(options: argparse.Namespace) -> int:
     """Print a table of what is in a file."""
     task = find_task(options.task) if options.task else None
     path = Path(options.file).expanduser()
-    if not path.is_file() or plain.matches(path) or options.env:
+    if not options.env and _holds_shards(path):
+        if task:
+            raise UserError(f"--task takes one file: inspect a shard of {path}")
+        sections = _shards(path)
+    elif not path.is_file() or plain.matches(path) or options.env:
         if task:
             raise UserError(f"{task.name} has data of its benchmark; --env takes data of your own")
         sections = _recorded(options.file, options.env)
@@ -86,6 +91,28 @@ def _rows(path: Path) -> list[dict[str, str]]:
     """An OGBench file."""
     summary = summarise(path)
     return [_origin(summary.description, summary.size), _contents(summary)]
+
+
+def _holds_shards(folder: Path) -> bool:
+    """Whether a folder holds OGBench files: it has .npz files and no index of another format."""
+    own_format = lerobot.matches(folder) or minari.matches(folder)
+    return not own_format and any(folder.glob("*.npz"))
+
+
+def _shards(folder: Path) -> list[dict[str, str]]:
+    """A folder of OGBench files; only their heads are read."""
+    good, broken = heads(folder)
+    size = sum(path.stat().st_size for path, _ in good)
+    rows = np.array([count for _, count in good])
+    names = f"{good[0][0].name} to {good[-1][0].name}" if good else "none"
+    return [
+        {
+            "folder": f"{folder}, {format_bytes(size)}",
+            "shards": f"{len(good)}: {names}",
+            "rows": f"{rows.sum():,}" + (f", {_spread(rows)} each" if good else ""),
+            "broken": "\n".join(broken) or "none, as far as their heads say",
+        }
+    ]
 
 
 def _demonstrations(path: Path) -> list[dict[str, str]]:

@@ -41,7 +41,8 @@ def published(task: Task) -> Published:
     """
     if task.dataset.endswith("-100m-v0"):
         raise UserError(
-            f"{task.dataset} is published in 100 shards, which cannot be downloaded yet"
+            f"{task.dataset} is published in 100 shards, which this command does not download: put "
+            f"them into {PUBLISHED_FOLDER}/{task.dataset}, or name their folder (--data FOLDER)"
         )
     return Published(BASE_URL, f"{task.dataset}.npz", PUBLISHED_FOLDER, verify_npz)
 

@@ -89,6 +89,21 @@ def open_shards(
     return Shards(folder, shards)
 
 
+def heads(folder: Path) -> tuple[list[tuple[Path, int]], list[str]]:
+    """The shards of a folder with their rows, of which only the heads are read; what is broken.
+
+    Raises:
+        UserError: if there is no shard.
+    """
+    good, broken = [], []
+    for path in list_shards(folder):
+        try:
+            good.append((path, member_shape(path, "observations")[0]))
+        except (UserError, IndexError) as error:
+            broken.append(str(error))
+    return good, broken
+
+
 class _Mapped:
     """The mapped form of a shard: its two files."""
 
