@@ -1,29 +1,58 @@
 """Run an exported policy in a simulator as if it were a robot: ``python examples/deploy.py FILE``.
 
-``FILE`` comes from ``dfp export`` of a run on one of OGBench's tasks. The simulator stands for the
-robot: reading gives its last observation, sending an action makes one control step, in real time.
+``FILE`` comes from ``dfp export`` of a run on one of the benchmarks' tasks. The simulator stands
+for the robot: reading gives its last observation, sending an action makes one control step, in real
+time.
 """
 
-import sys
+import argparse
 
-from driftpolicy.deploy import ChunkRunner, Policy
-from driftpolicy.envs.base import make_environment
+import numpy as np
+
+from driftpolicy.deploy import ChunkRunner, Policy, Report
+from driftpolicy.envs.base import Environment, make_environment
 from driftpolicy.envs.tasks import find_task
-
-policy = Policy(sys.argv[1])
-robot = make_environment(find_task(policy.metadata.task))
-observation = robot.reset(seed=0)
+from driftpolicy.errors import UserError
 
 
-def send(action):
-    """One control step; the task's success ends the loop."""
-    global observation
-    observation, _, terminated, truncated, success = robot.step(action)
-    if terminated or truncated:
-        print("success" if success else "the time is over")
-        runner.stop()
+def drive(policy: Policy, robot: Environment, rate_hz: float | None) -> Report:
+    """One episode; the task's success or the end of its time ends the loop."""
+    observation = robot.reset(seed=0)
+
+    def send(action: np.ndarray) -> None:
+        nonlocal observation
+        observation, _, terminated, truncated, success = robot.step(action)
+        if terminated or truncated:
+            print("success" if success else "the time is over")
+            runner.stop()
+
+    # Actions are steps of the arm: to send the last again would move it on, so a late chunk stops.
+    runner = ChunkRunner(
+        policy,
+        lambda: observation,
+        send,
+        stop=lambda: print("stopped"),
+        late="stop",
+        rate_hz=rate_hz,
+    )
+    return runner.run()
 
 
-# Actions are steps of the arm: to send the last again would move it on, so a late chunk stops it.
-runner = ChunkRunner(policy, lambda: observation, send, stop=lambda: print("stopped"), late="stop")
-print(runner.run())
+def run() -> None:
+    """From the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", help="an exported policy")
+    parser.add_argument("--rate", type=float, help="steps per second [the policy's own]")
+    options = parser.parse_args()
+    try:
+        policy = Policy(options.file)
+        task = find_task(policy.metadata.task)
+        if task.own is not None:
+            raise UserError(f"{task.environment} is no benchmark's: see examples/own_robot.py")
+        print(drive(policy, make_environment(task), options.rate))
+    except UserError as error:
+        parser.exit(2, f"deploy.py: {error}\n")
+
+
+if __name__ == "__main__":
+    run()

@@ -141,6 +141,24 @@ def test_the_lookahead_follows_the_latency():
     np.testing.assert_allclose(ages, 0.065, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("latency", "lead"),
+    [
+        (0.03, 0.04),  # 10 ms more
+        (0.085, 0.09),  # as much as leaves whole chunks: 0.9 of a period of 0.1 s
+        (0.089, 0.091),  # at least 2 ms
+        (0.14, 0.142),  # longer than a period in any case
+    ],
+)
+def test_the_default_margin_keeps_whole_chunks_if_it_can(latency, lead):
+    robot = Robot(latency=latency)
+    report = robot.run(20)
+    np.testing.assert_allclose(report.age, lead, atol=1e-6)
+    assert report.missed == 0
+    whole = [1] * 5 + [2] * 5 + [3] * 5 + [4] * 5
+    assert (robot.plans == whole) == (lead < 1 / RATE)
+
+
 def test_a_late_chunk_holds_the_last_action_and_is_then_followed_where_it_is():
     latencies = iter([0.01] * 20 + [0.23] + [0.01] * 300)
     robot = Robot(latency=lambda: next(latencies))

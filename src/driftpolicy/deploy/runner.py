@@ -16,6 +16,8 @@ _log = logging.getLogger("driftpolicy.deploy")
 _WARMUP = 20  # decisions before the robot moves, to measure how long one takes
 _RECENT = 200  # latencies of which the quantile is taken
 _KEPT = 10_000  # times of which the report's quantiles are taken
+_MARGINS = (0.002, 0.01)  # seconds beyond the measured quantile: the least, and that if it fits
+_FULL = 0.9  # of a period: what comes before its take-over by less keeps its first action
 _ROUNDING = 1e-6  # of a period: ticks are sums of floats
 
 
@@ -41,10 +43,10 @@ class ChunkRunner:
 
     **Which observation.** In training, an observation is followed at once by the whole chunk. Here
     the next chunk takes over at the step after the present one's last, so its observation is read
-    ``lookahead_s`` before that step: as late as the measured latency of a decision allows, its 99%
-    quantile and ``margin_s``. If that is less than a period, as it should be, whole chunks are
-    executed as in training, and the observation is a few milliseconds old. If it is more, the
-    observation is older, and the actions planned for the time before the take-over are left out.
+    ``lookahead_s`` before that step: the 99% quantile of the measured latencies, and ``margin_s``
+    for what a busy machine adds now and then. If that is less than a period, as it should be, whole
+    chunks are executed as in training, from an observation older by less than a step. If it is
+    more, the actions planned for the time before the take-over are left out.
 
     **Hand-over.** With ``overlap`` n the next chunk takes over n steps before the present one ends,
     so that for n steps there are two plans: ``cut`` follows the new one, ``blend`` goes from the
@@ -69,7 +71,7 @@ class ChunkRunner:
         handover: str = "cut",
         late: str = "hold",
         lookahead_s: float | None = None,
-        margin_s: float = 0.002,
+        margin_s: float | None = None,
         seed: int = 0,
         on_miss: Callable[[str], Any] = _log.warning,
         clock: Clock | None = None,
@@ -89,7 +91,8 @@ class ChunkRunner:
             late: when a chunk is late and no planned action is left: ``hold`` sends the last one
                 again until it is there, ``stop`` ends the loop.
             lookahead_s: how long before the take-over to read the observation; None: as measured.
-            margin_s: beyond the measured quantile.
+            margin_s: beyond the measured quantile; None: 10 ms, or as much of it as leaves the
+                lookahead within 0.9 of a period, and 2 ms at least.
             seed: of the decisions' noise.
             on_miss: told of each missed deadline in a line; by default a warning in the log.
             clock: the time.
@@ -285,7 +288,11 @@ class ChunkRunner:
     def _needed_lead(self) -> float:
         if self._fixed_lead is not None:
             return self._fixed_lead
-        return self._recent.quantile(0.99) + self._margin
+        latency = self._recent.quantile(0.99)
+        if self._margin is not None:
+            return latency + self._margin
+        least, wanted = _MARGINS
+        return latency + max(least, min(wanted, _FULL * self._period - latency))
 
     def _fits(self, lead: float) -> bool:
         """Whether a plan is followed for long enough to make the next one meanwhile."""
