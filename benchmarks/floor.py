@@ -3,8 +3,9 @@
     uv run python benchmarks/floor.py [--rounds 9] [--decisions 100000] [--small]
 
 A decision is what the loops call: from an observation in NumPy to a chunk in NumPy, best of 16 and
-one sample. The floor is its bare matrix products in one compiled program. Then many decisions in a
-row: the programs compiled and the growth of the process's memory.
+one sample, with its share of drawing noise for 64. The floor is its bare matrix products in one
+compiled program. Then many decisions in a row: the programs compiled and the growth of the
+process's memory.
 """
 
 import os
@@ -40,10 +41,11 @@ def measure(small: bool, rounds: int = 9, decisions: int = 100_000) -> list[Figu
     for best_of in (16, 1):
         config = resolve(TASK, "dfp", "paper", {"best_of": best_of} | (SMALL if small else {}))
         decide = Decider(new_agent(config, OBSERVATION, ACTION, RunKeys(0).init))
+        noise = decide.noise(key)
         products = floor(decision_products(config.agent, 1))
         ours, bare = in_turn(
             rounds,
-            lambda d=decide: milliseconds(lambda: d(observation, key), 200),
+            lambda d=decide, n=noise: milliseconds(lambda: d(observation, next(n)), 200),
             lambda p=products: milliseconds(p, 200),
         )
         ratio = median_ratio(ours, bare)
@@ -65,12 +67,12 @@ def measure(small: bool, rounds: int = 9, decisions: int = 100_000) -> list[Figu
 
 def _leftovers(decide: Decider, observation: np.ndarray, decisions: int) -> Figure:
     """Memory after the first tenth and after all of them."""
-    keys = jax.random.split(jax.random.key(0), 100)
+    noise = decide.noise(jax.random.key(0))
     compiled = decide._act._cache_size()
     for i in range(decisions):
         if i == decisions // 10:
             before = resident()["anonymous"]
-        decide(observation, keys[i % 100])
+        decide(observation, next(noise))
     grown = resident()["anonymous"] - before
     more = decide._act._cache_size() - compiled
     return Figure(

@@ -221,6 +221,14 @@ def test_act_is_batched_deterministic_and_in_range(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_noise_drawn_beforehand_decides_alike(name):
+    agent, observation = online(name), normal(3)
+    noise = jax.random.normal(KEY, agent.noise_shape)
+    chunk = jax.jit(type(agent).act_from)(agent, observation, noise)
+    np.testing.assert_allclose(chunk, act(agent, observation, KEY), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_one_sample_needs_no_critic(name):
     agent = online(name, best_of=1)
     broken = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), agent.critic)

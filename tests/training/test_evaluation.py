@@ -1,6 +1,9 @@
 """Evaluation: seeded by (seed, episode), one decision per chunk, any number of processes."""
 
+import itertools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -47,6 +50,15 @@ def test_processes_change_nothing_and_the_policy_is_asked_once_per_chunk(agent, 
     chunks = sum(-(-episode.length // 5) for episode in results[0]) * 3
     chunks += sum(-(-episode.length // 5) for episode in other)
     assert len(decisions) == chunks
+
+
+def test_each_decision_is_the_agents_with_a_key_of_its_own(agent):
+    decide, key, observation = evaluation.Decider(agent), jax.random.key(7), np.ones(28, np.float32)
+    for i, noise in enumerate(itertools.islice(decide.noise(key, ahead=2), 5)):
+        own = jax.random.fold_in(key, i)
+        np.testing.assert_array_equal(noise, jax.random.normal(own, agent.noise_shape))
+        chunk = jax.jit(DFP.act)(agent, jnp.asarray(observation), own)
+        np.testing.assert_array_equal(decide(observation, noise), chunk)
 
 
 def test_episodes_are_seeded_by_seed_and_number():

@@ -45,8 +45,9 @@ def by_hand(config, dataset):
     observation = session.reset(episode_seed(config.seed, 1, episode))
     replay.start_episode(observation)
     while step < config.total_steps:
-        key = jax.random.fold_in(jax.random.fold_in(keys.act, step), 0)
-        chunk = Decider(agent)(observation, key)
+        decide = Decider(agent)
+        noise = decide.noise(jax.random.fold_in(keys.act, step), ahead=1)
+        chunk = decide(observation, next(noise))
         for one in owed:
             agent = learn(*one)
         owed = []

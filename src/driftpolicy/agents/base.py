@@ -127,6 +127,19 @@ class Agent(eqx.Module, Generic[_Config]):
     ) -> Float[Array, "*batch chunk action"]:
         """The method's decision rule, in [-1, 1]."""
 
+    @property
+    @abstractmethod
+    def noise_shape(self) -> tuple[int, int]:
+        """Of the standard normal numbers that one decision draws from its key."""
+
+    @abstractmethod
+    def act_from(
+        self,
+        observation: Float[Array, "*batch observation"],
+        noise: Float[Array, "*batch candidates flat"],
+    ) -> Float[Array, "*batch chunk action"]:
+        """The same decision from numbers that were drawn before."""
+
     @abstractmethod
     def value(
         self,

@@ -1,8 +1,8 @@
 """The online phase's environments: they act with the policy and fill the replay."""
 
+import itertools
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -54,8 +54,10 @@ class Collection:
     def decide(self, agent: Agent, key: PRNGKeyArray) -> None:
         """A chunk for each environment that has none."""
         decide = Decider(agent)
+        count = len(self._pending)
+        noise = list(itertools.islice(decide.noise(key, ahead=count), count))
         for i in self.undecided:
-            self._pending[i] = decide(self._observations[i], jax.random.fold_in(key, i))
+            self._pending[i] = decide(self._observations[i], noise[i])
 
     def submit(self, steps: int) -> None:
         """Let the environments execute their chunks, together no more than ``steps`` steps."""

@@ -1,6 +1,8 @@
 """Evaluation: whole chunks, seeded episodes, environments in parallel processes."""
 
-from functools import lru_cache
+import itertools
+from collections.abc import Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -26,40 +28,59 @@ class Decider:
     """An agent's decisions, one observation at a time.
 
     That keeps every decision independent of which episodes happen to run beside it, so that no
-    result depends on the number of processes.
+    result depends on the number of processes. What can be done for many decisions at once is: the
+    agent is taken apart and the noise drawn beforehand. At each decision either would cost as much
+    as a small network.
     """
 
     def __init__(self, agent: Agent):
-        """Take the agent apart once: at each decision it would cost as much as a small network."""
+        """Take the agent apart."""
         self._arrays, self._structure = jax.tree.flatten(agent)
+        self._noise_shape = agent.noise_shape
         self._act: Any = None
 
-    def __call__(self, observation: np.ndarray, key: PRNGKeyArray) -> np.ndarray:
+    def noise(self, key: PRNGKeyArray, ahead: int = 64) -> Iterator[np.ndarray]:
+        """Of one decision after the other: what the agent draws from ``fold_in(key, 0)``, 1, ...
+
+        It is drawn for ``ahead`` decisions at a time.
+        """
+        for first in itertools.count(0, ahead):
+            yield from np.asarray(_noise(key, first, ahead=ahead, shape=self._noise_shape))
+
+    def __call__(self, observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """The chunk ``[H, action]`` to execute."""
         if self._act is None:
             shapes = tuple((array.shape, array.dtype) for array in self._arrays)
-            self._act, used = _compiled(self._structure, shapes, observation.shape)
+            self._act, used = _compiled(self._structure, shapes, observation.shape, noise.shape)
             self._arrays = [self._arrays[i] for i in used]
-        return np.asarray(self._act(self._arrays, observation, jax.random.key_data(key)))
+        return np.asarray(self._act(self._arrays, observation, noise))
+
+
+@partial(jax.jit, static_argnames=("ahead", "shape"))
+def _noise(key: PRNGKeyArray, first: Any, *, ahead: int, shape: tuple[int, ...]) -> jax.Array:
+    def one(number: jax.Array) -> jax.Array:
+        return jax.random.normal(jax.random.fold_in(key, number), shape)
+
+    return jax.vmap(one)(first + jnp.arange(ahead))
 
 
 @lru_cache
-def _compiled(structure: Any, shapes: tuple, observation: tuple[int, ...]) -> tuple[Any, list[int]]:
+def _compiled(
+    structure: Any, shapes: tuple, observation: tuple[int, ...], noise: tuple[int, ...]
+) -> tuple[Any, list[int]]:
     """The decision of agents of one structure, and which of their arrays it needs."""
 
-    def act(arrays: list, observation: Any, key: Any) -> Any:
-        agent = jax.tree.unflatten(structure, arrays)
-        return agent.act(observation, jax.random.wrap_key_data(key))
+    def act(arrays: list, observation: Any, noise: Any) -> Any:
+        return jax.tree.unflatten(structure, arrays).act_from(observation, noise)
 
-    def act_on_used(arrays: list, observation: Any, key: Any) -> Any:
+    def act_on_used(arrays: list, observation: Any, noise: Any) -> Any:
         rest: list = [None] * len(shapes)
         for i, array in zip(used, arrays, strict=True):
             rest[i] = array
-        return act(rest, observation, key)
+        return act(rest, observation, noise)
 
-    key = jax.random.key_data(jax.random.key(0))
     arrays = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
-    program = jax.make_jaxpr(act)(arrays, jnp.zeros(observation), key).jaxpr
+    program = jax.make_jaxpr(act)(arrays, jnp.zeros(observation), jnp.zeros(noise)).jaxpr
     read = {id(variable) for equation in program.eqns for variable in equation.invars}
     used = [i for i, variable in enumerate(program.invars[: len(shapes)]) if id(variable) in read]
     return jax.jit(act_on_used), used
@@ -81,13 +102,13 @@ def evaluate(
     seeds = episode_seeds(seed, episodes)
     decide = Decider(agent)
     results: dict[int, Episode] = {}
-    running: dict[int, tuple[int, int]] = {}  # worker -> (episode, decisions so far)
+    running: dict[int, tuple[int, Iterator[np.ndarray]]] = {}  # worker -> (episode, its noise)
     started = 0
 
     def start(worker: int) -> None:
         nonlocal started
         if started < episodes:
-            running[worker] = (started, 0)
+            running[worker] = (started, decide.noise(jax.random.fold_in(key, started)))
             workers.submit(worker, "reset", seeds[started])
             started += 1
 
@@ -95,14 +116,12 @@ def evaluate(
         start(worker)
     while len(results) < episodes:
         for worker, reply in workers.ready():
-            episode, decisions = running[worker]
+            episode, noise = running[worker]
             if isinstance(reply, Episode):
                 results[episode] = reply
                 start(worker)
             else:
-                running[worker] = (episode, decisions + 1)
-                step_key = jax.random.fold_in(jax.random.fold_in(key, episode), decisions)
-                workers.submit(worker, "execute", decide(reply, step_key))
+                workers.submit(worker, "execute", decide(reply, next(noise)))
     return [results[episode] for episode in range(episodes)]
 
 

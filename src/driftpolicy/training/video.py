@@ -153,14 +153,12 @@ def film(
         workers.call(0, "open", str(out), label)
         for episode, reset_seed in enumerate(episode_seeds(seed, episodes)):
             reply = workers.call(0, "reset", reset_seed)
-            decisions = 0
+            noise = decide.noise(jax.random.fold_in(key, episode))
             while not isinstance(reply, Episode):
-                step_key = jax.random.fold_in(jax.random.fold_in(key, episode), decisions)
-                chunk = decide(reply, step_key)
+                chunk = decide(reply, next(noise))
                 value = float(_value(agent, jnp.asarray(reply), jnp.asarray(chunk)))
                 workers.call(0, "announce", value, f"episode {episode + 1} of {episodes}")
                 reply = workers.call(0, "execute", chunk)
-                decisions += 1
             results.append(reply)
         workers.call(0, "close")
     return results
