@@ -75,7 +75,7 @@ def test_killed_workers_and_drivers_change_nothing(data_file, tmp_path, capsys):
     flags = [flag.replace("_", "-") for flag in FLAGS]
     flags += ["--no-video", "--actor-hidden", "16", "--critic-hidden", "16"]
     by_hand = start("train", TASK, "--data", data_file, *flags, "--run", whole)
-    output, _ = by_hand.communicate(timeout=300)
+    output, _ = by_hand.communicate(timeout=900)
     assert by_hand.returncode == 0, output
 
     # 22 rows are logged offline and 22 online.
@@ -96,7 +96,7 @@ def test_killed_workers_and_drivers_change_nothing(data_file, tmp_path, capsys):
     assert not (folder / "summary.json").exists()
 
     driver = start(*command)
-    output, _ = driver.communicate(timeout=300)
+    output, _ = driver.communicate(timeout=900)
     assert driver.returncode == 0, output
     assert "1 of 1 runs finished" in output
     assert "continued from step" in output

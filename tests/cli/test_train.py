@@ -39,7 +39,7 @@ def start(*arguments: object) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=900)
     return process.returncode, output
 
 

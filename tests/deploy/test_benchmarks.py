@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def benchmark(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, f"benchmarks/{name}.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 def test_decisions_stand_beside_the_published_cost():

@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy.py"
 
 def example(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EXAMPLE), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
 def test_an_episode_from_the_first_observation_to_the_stop(tmp_path, monkeypatch):
