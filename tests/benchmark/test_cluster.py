@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 if importlib.util.find_spec("ray") is None:  # not imported here: the package sets Ray up first
-    pytest.skip("the benchmark extra is not installed", allow_module_level=True)
+    pytest.skip("needs Ray: uv sync --extra benchmark", allow_module_level=True)
 
 from driftpolicy.benchmark import driver as driving
 from driftpolicy.benchmark.cluster import RayMachines
@@ -25,7 +25,6 @@ LIGHT = (str(Path(__file__).with_name("light_run.py")),)
 
 @pytest.fixture(scope="module")
 def cluster():
-    pytest.importorskip("ray", reason="needs Ray: uv sync --extra benchmark")
     from driftpolicy.benchmark.cluster import quiet_ray
 
     quiet_ray()
