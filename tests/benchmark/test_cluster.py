@@ -66,6 +66,12 @@ def starts(folder: Path) -> list[list[int]]:
     return [[int(word) for word in line.split()] for line in lines]
 
 
+def alive(process: int) -> bool:
+    """Whether it runs; one that ended and was not waited for does not."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def test_a_failing_run_is_tried_again_and_reported_while_the_rest_is_done(driver, machines):
     folder = order(driver, 1, "fail")
     driver.run(machines, lambda: False)
@@ -144,15 +150,17 @@ def test_a_lost_machine_s_runs_go_on_elsewhere(driver, machines, cluster):
         if not lost and all(job.seen.step == 12 for job in driver.jobs[:2]):
             lost.append(second)
             cluster.remove_node(second, allow_graceful=False)
-        if any((folder / "checkpoints" / "step-0000000012.npz").exists() for folder in folders):
-            for folder in folders:  # its run was stopped with its state saved: all may go on
+        if lost and not all(alive(starts(folder)[0][0]) for folder in folders):
+            for folder in folders:  # the process went with its machine: now all may go on
                 (folder / "orders").unlink(missing_ok=True)
 
     driver.reports.at_tick = remove_once
     driver.run(machines, lambda: False)
     assert driver.count("finished") == 3
     wait_until(lambda: machines.slots() == 1)  # it takes Ray some seconds to be sure
-    assert sorted(step for folder in folders for _, step, _ in starts(folder)) == [0, 0, 12]
+    begun = sorted(step for folder in folders for _, step, _ in starts(folder))
+    assert begun[:-1] == [0, 0]
+    assert begun[-1] in (10, 12)  # the last checkpoint, or where SIGTERM let it save its state
     assert "lost" in driver.jobs[0].error + driver.jobs[1].error
 
 
