@@ -47,7 +47,7 @@ def test_the_cpu_suite_is_a_list_of_blocks():
     suite = find_suite("cpu")
     assert [len(block.cells()) for block in suite.blocks] == [24, 6, 2]
     assert suite.tasks[0] == TASK
-    assert all(cell.config().offline_steps == 12_000 for cell in suite.cells())
+    assert all(cell.config().offline_steps == 6_000 for cell in suite.cells())
 
 
 def test_a_folder_and_a_config_are_those_of_dfp_train(tmp_path):

@@ -201,7 +201,7 @@ def test_a_shorter_protocol_is_said(tmp_path):
     for cell in suite.cells():
         write_run(tmp_path / "runs", cell, to(10), to(50))
     notes = " ".join(make_report(suite, tmp_path / "runs").notes)
-    assert "these have 12k and 12k: their numbers are not to be compared" in notes
+    assert "these have 6k and 6k: their numbers are not to be compared" in notes
 
 
 def test_rows_that_are_no_evaluations(tmp_path):
