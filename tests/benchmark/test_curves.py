@@ -12,7 +12,7 @@ from driftpolicy.benchmark.report import make_report
 from driftpolicy.cli import main
 from driftpolicy.errors import UserError
 
-from .conftest import CUBE
+from .conftest import CUBE, to, write_run
 
 LABELS = ("qc-fql", "dfp")
 
@@ -72,6 +72,28 @@ def test_figure(panels):
         assert box.x1 <= edges.x1
     assert cube.title.get_window_extent().x1 < lift.title.get_window_extent().x0
     plt.close(figure)
+
+
+def test_one_seed_has_no_interval(suite, tmp_path):
+    """Not one from 0 to 100: where a second seed has been, there is a band, elsewhere none."""
+    root = tmp_path / "runs"
+    for cell in suite.cells():
+        if cell.task == CUBE and cell.method == "dfp" and cell.seed < 2:
+            write_run(root, cell, to(50 + 5 * cell.seed), to(90)[: 10 - 5 * cell.seed])
+        elif cell.task == CUBE and cell.seed == 0:
+            write_run(root, cell, to(50), to(90))
+    (panel,) = make_panels(make_report(suite, root))
+    fql, dfp = panel.curves
+    assert all(map(math.isnan, [*fql.low, *fql.high]))
+    assert [math.isnan(low) for low in dfp.low] == [False] * 15 + [True] * 5
+    assert [math.isnan(high) for high in dfp.high] == [False] * 15 + [True] * 5
+    from matplotlib import pyplot as plt
+
+    figure = make_figure([panel], LABELS)
+    plt.close(figure)
+    (axis,) = (axis for axis in figure.axes if axis.get_visible())
+    (band,) = axis.collections
+    assert band.get_paths()[0].get_extents().x1 == 1_500_000
 
 
 def test_files_in_three_formats_the_same_each_time(panels, tmp_path):

@@ -80,13 +80,13 @@ def _curve(label: str, runs: Sequence[Result]) -> Curve:
             found.setdefault(evaluation.step, []).append(evaluation.success)
     steps = tuple(sorted(found))
     values = [np.array(found[step]) for step in steps]
-    intervals = [seed_interval(value) for value in values]
+    intervals = [np.clip(seed_interval(value), 0, 100) for value in values]  # NaN stays NaN
     return Curve(
         label,
         steps,
         tuple(float(value.mean()) for value in values),
-        tuple(max(0.0, low) for low, _ in intervals),
-        tuple(min(100.0, high) for _, high in intervals),
+        tuple(float(low) for low, _ in intervals),
+        tuple(float(high) for _, high in intervals),
         tuple(map(len, values)),
     )
 
@@ -169,7 +169,7 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
         axis.axvspan(0, panel.offline_steps, color="0.92", linewidth=0, zorder=0)
     for curve in panel.curves:
         style = looks[curve.label]
-        if not math.isnan(max(curve.low)):
+        if not all(map(math.isnan, curve.low)):
             axis.fill_between(
                 *(curve.steps, curve.low, curve.high),
                 color=style.colour,
