@@ -35,6 +35,14 @@ class Scaling:
         deviation = np.asarray(self.observation_deviation, np.float32)
         return (np.asarray(raw, np.float32) - mean) / deviation
 
+    def raw_observations(
+        self, seen: Float[np.ndarray, "*rows observation"]
+    ) -> Float32[np.ndarray, "*rows observation"]:
+        """The inverse of :meth:`observations`."""
+        mean = np.asarray(self.observation_mean, np.float32)
+        deviation = np.asarray(self.observation_deviation, np.float32)
+        return mean + deviation * np.asarray(seen, np.float32)
+
     def actions(
         self, raw: Float[np.ndarray, "*rows action"]
     ) -> Float32[np.ndarray, "*rows action"]:

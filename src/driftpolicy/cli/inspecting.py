@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from driftpolicy.data import lerobot, minari, plain
+from driftpolicy.data import own, plain
 from driftpolicy.data.checks import findings, short_episodes
 from driftpolicy.data.shards import heads
 from driftpolicy.data.summary import Summary, rewards, summarise, summarise_demonstrations
@@ -48,12 +48,12 @@ def inspect(options: argparse.Namespace) -> int:
 def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
     """Data of one's own, compared with an environment if there is one."""
     from driftpolicy.agents.base import AgentConfig
-    from driftpolicy.data.own import describe, find_source, format_of
     from driftpolicy.envs.gymnasium import probe
 
     facts = probe(own_task(environment)) if environment else None
-    path = find_source(source)
-    recording, told = format_of(path).read(path), describe(path)
+    path = own.find_source(source)
+    form = own.format_of(path)
+    recording, told = form.read(path), own.describe(path)
     lengths = recording.lengths
     ends = sum(trajectory.terminated for trajectory in recording.trajectories)
     returns = [t.rewards.sum() for t in recording.trajectories if t.rewards is not None]
@@ -74,7 +74,7 @@ def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
     }
     found = findings(recording, None, facts) + short_episodes(lengths, AgentConfig.chunk_length)
     lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
-    size = sum(file.stat().st_size for file in format_of(path).files(path))
+    size = sum(file.stat().st_size for file in form.files(path))
     place = {"data": str(path)}
     place["stored as"] = f"{told['origin']}, {format_bytes(size)}, crc32 {told['crc32']}"
     return [place, contents, numbers, {"checks": "\n".join(lines) or "passed"}]
@@ -95,8 +95,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _holds_shards(folder: Path) -> bool:
     """Whether a folder holds OGBench files: it has .npz files and no index of another format."""
-    own_format = lerobot.matches(folder) or minari.matches(folder)
-    return not own_format and any(folder.glob("*.npz"))
+    return any(folder.glob("*.npz")) and not any(form.matches(folder) for form in own.FORMATS)
 
 
 def _shards(folder: Path) -> list[dict[str, str]]:

@@ -32,6 +32,11 @@ _LAYOUT = 1  # of the mapped files
 Progress = Callable[[int, int], None]
 
 
+def sharded(task: Task, path: Path) -> bool:
+    """Whether what :func:`driftpolicy.data.sources.Source.find_dataset` found are shards."""
+    return task.benchmark == "ogbench" and path.is_dir()
+
+
 def list_shards(folder: Path) -> list[Path]:
     """The shards in a folder in the order of their numbers; validation data are none.
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from driftpolicy.data.shards import sharded
 from driftpolicy.data.sources import source_of
 from driftpolicy.envs import robomimic
 from driftpolicy.envs.tasks import Task
@@ -84,22 +85,10 @@ def prior_observations(
     source = source_of(task)
     try:
         path = source.find_dataset(task, config.data)
-        if path is None or (task.benchmark == "ogbench" and path.is_dir()):
+        if path is None or sharded(task, path):
             return None
         if source.describe(path)["crc32"] != identity:
             return None
         return source.load_dataset(task, path, config.data_mask).rows.observations
     except (UserError, OSError):
         return None
-
-
-def in_task(
-    seen: Float32[np.ndarray, "rows observation"], scaling: Any
-) -> Float32[np.ndarray, "rows observation"]:
-    """Observations as the agent sees them, back in the task's units; ``scaling`` may be None."""
-    if scaling is None:
-        return seen
-    mean, deviation = (
-        np.asarray(scaling[f"observation_{of}"], np.float32) for of in ("mean", "deviation")
-    )
-    return mean + deviation * seen

@@ -21,7 +21,8 @@ from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
-from driftpolicy.export.observed import in_task, parts_of, prior_observations
+from driftpolicy.export.observed import parts_of, prior_observations
+from driftpolicy.scaling import Scaling
 from driftpolicy.training import checkpoints
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
@@ -73,13 +74,15 @@ def export_policy(
     assert isinstance(agent, ActorCritic)
     scaling = meta.get("scaling")
     known, where = _observations(checkpoint, config, meta)
-    known = in_task(known, scaling)
+    units = Scaling.from_json(scaling)
+    if units is not None:
+        known = units.raw_observations(known)
     told = _describe(checkpoint, config, meta, agent, known)
     decide = Decision(agent, scaling)
     model = build_model(decide, told.observation_dim, agent.noise_shape, batch=batch, opset=opset)
     describe(model, told.entries())
     content = model.SerializeToString()
-    observations = _states(known, scaling, told.observation_dim, states)
+    observations = _states(known, units, told.observation_dim, states)
     agreement = check_agreement(
         Policy(content), decide, observations, where=where, progress=progress
     )
@@ -144,13 +147,14 @@ def _observations(
 
 
 def _states(
-    known: Float32[np.ndarray, "rows observation"], scaling: Any, dim: int, count: int
+    known: Float32[np.ndarray, "rows observation"], units: Scaling | None, dim: int, count: int
 ) -> Float32[np.ndarray, "states observation"]:
     """Some of the observations known, else standard normal ones in the agent's units."""
     rng = np.random.default_rng(0)
     if len(known):
         return known[rng.integers(len(known), size=count)]
-    return in_task(rng.standard_normal((count, dim), np.float32), scaling)
+    drawn = rng.standard_normal((count, dim), np.float32)
+    return drawn if units is None else units.raw_observations(drawn)
 
 
 def _write_weights(path: Path, agent: ActorCritic, told: Metadata) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from driftpolicy import __version__
 from driftpolicy.data.checks import accept, short_episodes
-from driftpolicy.data.shards import open_shards
+from driftpolicy.data.shards import open_shards, sharded
 from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.data.transitions import Prior
 from driftpolicy.errors import UserError
@@ -96,7 +96,7 @@ def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior,
         UserError: if they cannot be read as the task's.
     """
     task = config.environment()
-    if task.benchmark != "ogbench" or not path.is_dir():
+    if not sharded(task, path):
         source = source_of(task)
         return source.load_dataset(task, path, config.data_mask), source.describe(path)
     cache = Path(config.data_cache).expanduser() if config.data_cache else None
