@@ -1,7 +1,6 @@
 """``dfp train --env``, ``dfp eval`` and ``dfp data inspect`` on data of one's own."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,6 @@ SETTINGS = [
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(sys, "argv", ["dfp"])
 
 
 @pytest.fixture
@@ -47,6 +45,7 @@ def fails(capsys, *arguments: object) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_train_and_evaluate(file, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train = ["train", "--env", ENV, "--data", file, *SETTINGS, "--reward", "success"]

@@ -166,6 +166,14 @@ def test_it_is_a_source_from_which_nothing_is_collected():
         found.published(task())
 
 
+def test_each_benchmark_has_its_source_and_another_has_none():
+    names = ("cube-single-play-singletask-task1-v0", "lift-mh-low_dim", "gymnasium:Pendulum-v1")
+    assert len({source_of(find_task(name)) for name in names}) == 3
+    other = dataclasses.replace(find_task(names[0]), benchmark="other")
+    with pytest.raises(UserError, match=r"^no data for the benchmark 'other'$"):
+        source_of(other)
+
+
 def test_scaling_survives_json():
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(4, 3)).astype(np.float32)

@@ -1,11 +1,13 @@
 """A run in an environment of one's own is like any other: exact, resumable, evaluated, loaded."""
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from driftpolicy import load_policy
 from driftpolicy.data import plain
@@ -13,14 +15,17 @@ from driftpolicy.data.own import load_dataset
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import checkpoints
+from driftpolicy.training import checkpoints, video
 from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.run import RunFolder
 from tests.data.recordings import demonstrate
 from tests.envs import own
 
 from .conftest import assert_same_run, run_to_end, tiny, trainer_of
+
+pytestmark = pytest.mark.slow
 
 NAME = f"gymnasium:{Path(own.__file__)}:make"
 
@@ -129,3 +134,20 @@ def test_settings_of_ones_own_are_of_ones_own_only():
             resolve(NAME, "dfp", "paper", settings)
     with pytest.raises(UserError, match="unknown task"):
         find_task("gymnasium:")
+
+
+def test_its_name_is_shown_as_it_is():
+    """Rich would make a picture of ``:robot:``, and nothing of ``[b]``."""
+    console = Console(file=io.StringIO(), width=80)
+    with TrainingDisplay(console, "dfp on gymnasium:robot:make[b]"):
+        pass
+    assert console.file.getvalue() == "dfp on gymnasium:robot:make[b]\n"
+
+
+def test_its_name_above_a_film_is_short():
+    def title(name: str) -> str:
+        return video._title(find_task(name))
+
+    assert title("gymnasium:/home/me/a-singletask/robots/arm.py:make") == "robots/arm.py make"
+    assert title("gymnasium:Pendulum-v0") == "Pendulum-v0"
+    assert title("cube-single-play-singletask-task1-v0") == "cube-single-play-task1"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from driftpolicy.benchmark.published import Published, task_words
+from driftpolicy.benchmark.published import Published, task_title, task_words
 from driftpolicy.benchmark.report import Report
 from driftpolicy.benchmark.results import PHASES, Result, labels_of, of
 from driftpolicy.benchmark.statistics import seed_interval
@@ -21,7 +21,7 @@ WIDTH = 3.3
 """Inches: one column of a paper set in two."""
 FORMATS = ("png", "svg", "pdf")
 _COLUMNS = 3
-_TITLE = 20  # letters over a panel
+_TITLE = 20  # letters over a panel, and of one line where it takes two
 _FONT = 6.5  # points; captions are set in 8 or 9, and no letter may be below 5
 
 
@@ -207,10 +207,19 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
     axis.set_xticks([0, middle, panel.total_steps])
     axis.xaxis.set_major_formatter(lambda step, _: format_steps(round(step)))
     axis.tick_params(labelsize=_FONT - 0.5, length=1.5, width=0.5, pad=1.5)
-    words = task_words(panel.task)
-    title = ("\n" if len(" ".join(words)) > _TITLE else " ").join(words)
-    axis.set_title(title, fontsize=_FONT, pad=2.5)
+    axis.set_title(_title(panel.task), fontsize=_FONT, pad=2.5)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _title(task: str) -> str:
+    """In one line if it fits over a panel, else in two, of each what fits: the end tells more."""
+    title = task_title(task)
+    if len(title) <= _TITLE:
+        return title
+    return "\n".join(
+        word if len(word) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + word[1 - _TITLE :]
+        for word in filter(None, task_words(task))
+    )
 
 
 def _legend(looks: Sequence[tuple[str, Style]], marks: bool) -> list[Any]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftpolicy.benchmark.driver import ATTEMPTS, Driver, Job
+from driftpolicy.benchmark.published import task_title
 from driftpolicy.progress import format_seconds
 
 _PLAIN_S = 30.0  # between lines of the whole where there is no terminal
@@ -113,7 +114,7 @@ def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
         rate, left = float(job.rate), job.left(driver.pace)
         bar = ProgressBar(total=total, completed=step, width=14)
         table.add_row(
-            short(job.cell.task),
+            Text(task_title(job.cell.task).replace(" ", "-")),
             job.cell.label,
             str(job.cell.seed),
             Text(job.state, style=_STYLES[job.state]),
@@ -135,10 +136,3 @@ def _count(steps: int) -> str:
 
 def _first(jobs: Sequence[Job], rows: int) -> list[Job]:
     return sorted(jobs, key=lambda job: _ORDER.index(job.state))[: max(rows, 1)]
-
-
-def short(task: str) -> str:
-    """A task's name without what all of its kind have in common, as the paper writes it."""
-    for part in ("-singletask", "-play", "-v0", "-low_dim"):
-        task = task.replace(part, "")
-    return task

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.text import Text
 
 from driftpolicy.benchmark.cluster import LOG, Machines
 from driftpolicy.benchmark.suite import Cell
@@ -135,7 +136,7 @@ class Driver:
             key = (find_task(job.config.task).dataset, job.config.data)
             if key not in found:
                 path = find_data(job.config, console)
-                console.print(f"Data of {key[0]}: {path}", highlight=False, soft_wrap=True)
+                console.print(Text(f"Data of {key[0]}: {path}"), soft_wrap=True)
                 found.add(key)
 
     def run(self, machines: Machines, stop: Callable[[], bool]) -> None:

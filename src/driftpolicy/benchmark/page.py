@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from driftpolicy.benchmark import render
 from driftpolicy.benchmark.curves import FORMATS, Panel, draw, make_panels
 from driftpolicy.benchmark.provenance import command_of, data_records, versions
-from driftpolicy.benchmark.published import published_cost, task_words
-from driftpolicy.benchmark.report import Report, make_report, task_title
+from driftpolicy.benchmark.published import published_cost, task_title
+from driftpolicy.benchmark.report import Report, make_report
 from driftpolicy.benchmark.results import Result, labels_of
 from driftpolicy.benchmark.rollouts import Rollout, choose_rollouts, first_frame, grid_video
 from driftpolicy.benchmark.style import styles
@@ -21,6 +21,7 @@ from driftpolicy.benchmark.table import AVERAGE
 from driftpolicy.data.files import write_atomically
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
+from driftpolicy.training.run import task_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 _DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}
@@ -129,7 +130,7 @@ def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
         },
         "panels": [
             {
-                "title": " ".join(task_words(panel.task)),
+                "title": task_title(panel.task),
                 "offline": panel.offline_steps,
                 "total": panel.total_steps,
                 "curves": [
@@ -189,17 +190,18 @@ def _copy_rollouts(report: Report, out: Path) -> list[Gallery]:
     for task in report.suite.tasks:
         chosen = choose_rollouts(report.results, task)
         if chosen:
-            clips = [_copy(rollout, task, out) for rollout in chosen]
-            grid = f"rollouts/{task}/all.mp4" if len(clips) > 1 else ""
+            place = f"rollouts/{task_folder(task)}"
+            clips = [_copy(rollout, place, out) for rollout in chosen]
+            grid = f"{place}/all.mp4" if len(clips) > 1 else ""
             if grid:
                 grid_video([rollout.path for rollout in chosen], out / grid)
             galleries.append(Gallery(task_title(task), clips, grid))
     return galleries
 
 
-def _copy(rollout: Rollout, task: str, out: Path) -> Clip:
-    source = f"rollouts/{task}/{rollout.label}-seed{rollout.seed}.mp4"
-    poster = f"rollouts/{task}/{rollout.label}-seed{rollout.seed}.jpg"
+def _copy(rollout: Rollout, place: str, out: Path) -> Clip:
+    source = f"{place}/{rollout.label}-seed{rollout.seed}.mp4"
+    poster = f"{place}/{rollout.label}-seed{rollout.seed}.jpg"
     try:
         (out / source).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(rollout.path, out / source)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from driftpolicy import __version__
 from driftpolicy.agents.base import flag
-from driftpolicy.benchmark.report import task_title
+from driftpolicy.benchmark.published import task_title
 from driftpolicy.benchmark.results import Result
 from driftpolicy.benchmark.suite import Cell
 from driftpolicy.envs.tasks import find_task

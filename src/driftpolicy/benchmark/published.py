@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from driftpolicy.benchmark.suite import Cell
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.envs.tasks import find_task, own_words
+from driftpolicy.errors import UserError
 
 PAPER = Path(__file__).parent / "paper"
 STEPS = (1_000_000, 1_000_000)
@@ -38,24 +39,36 @@ class Published(NamedTuple):
 def task_words(name: str) -> tuple[str, str]:
     """A task's name for a heading of two lines: ``("cube-double", "task2")``, ``("lift", "mh")``.
 
+    The second is empty for some environments of the user's own.
+
     Raises:
         UserError: for an unknown task.
     """
     task = find_task(name)
+    if task.benchmark == "ogbench":
+        number = name.split("-")[-2]
+        kind = {"play": "", "play-100m": "100m "}.get(task.kind, f"{task.kind} ")
+        return task.family, kind + number
     if task.benchmark == "robomimic":
         return task.family, task.kind
-    number = name.split("-")[-2]
-    kind = {"play": "", "play-100m": "100m "}.get(task.kind, f"{task.kind} ")
-    return task.family, kind + number
+    if task.benchmark == "gymnasium":
+        return own_words(task.environment)
+    raise UserError(f"no titles for the benchmark {task.benchmark!r}")
+
+
+def task_title(name: str) -> str:
+    """The same in one line: ``cube-double task2``."""
+    return " ".join(filter(None, task_words(name)))
 
 
 def paper_name(name: str) -> str | None:
     """The paper's name of a task, such as ``cube-quadruple-100m-task2``; None if it has none."""
-    family, rest = task_words(name)
     task = find_task(name)
-    if task.benchmark == "robomimic":
-        return family if task.kind == "mh" else None
-    return f"{family}-{rest.replace(' ', '-')}" if task.kind.startswith("play") else None
+    if task.benchmark == "robomimic" and task.kind == "mh":
+        return task.family
+    if task.benchmark == "ogbench" and task.kind.startswith("play"):
+        return task_title(name).replace(" ", "-")
+    return None
 
 
 def published(cell: Cell, phase: str) -> Published | None:

@@ -5,8 +5,8 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from driftpolicy.benchmark.published import task_words
-from driftpolicy.benchmark.report import Report, task_title
+from driftpolicy.benchmark.published import task_title, task_words
+from driftpolicy.benchmark.report import Report
 from driftpolicy.benchmark.table import AVERAGE, Aggregate, Aggregates, Entry, Table
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from driftpolicy.benchmark.published import NOTES, STEPS, task_words
+from driftpolicy.benchmark.published import NOTES, STEPS, task_title
 from driftpolicy.benchmark.results import Result, read_results
 from driftpolicy.benchmark.suite import Cell, Suite, find_suite
 from driftpolicy.benchmark.table import (
@@ -15,6 +15,7 @@ from driftpolicy.benchmark.table import (
     format_steps,
     make_tables,
 )
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 
 _LISTED = 12  # incomplete cells named one by one
@@ -68,11 +69,6 @@ def join_suites(names: Sequence[str]) -> Suite:
     return Suite(suites[0].name, title, tuple(blocks))
 
 
-def task_title(task: str) -> str:
-    """``cube-double task2``."""
-    return " ".join(task_words(task))
-
-
 def _meaning(table: Table) -> Iterable[str]:
     yield (
         "Success in percent at the end of the phase: mean ± sample deviation over the seeds. The "
@@ -88,7 +84,8 @@ def _provenance(results: Sequence[Result]) -> Iterable[str]:
     silent = 0
     for result in results:
         data = result.summary.get("data")
-        if isinstance(data, dict) and data.get("origin") != "published":
+        own = find_task(result.cell.task).own  # whose data nobody publishes
+        if own is None and isinstance(data, dict) and data.get("origin") != "published":
             collected[task_title(result.cell.task)] = None
         silent += bool(result.evaluations) and not isinstance(data, dict)
     if collected:

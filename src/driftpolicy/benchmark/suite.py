@@ -10,7 +10,7 @@ from typing import Any
 
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig, method_of, resolve
-from driftpolicy.training.run import RunFolder
+from driftpolicy.training.run import RunFolder, task_folder
 
 SUITES = Path(__file__).parent / "suites"
 """Where our own suites are: one file each, named like the suite."""
@@ -42,7 +42,7 @@ class Cell:
     @property
     def name(self) -> str:
         """``task/label/seedk``, the folder under the suite's."""
-        return f"{self.task}/{self.label}/seed{self.seed}"
+        return f"{task_folder(self.task)}/{self.label}/seed{self.seed}"
 
     def folder(self, root: Path) -> RunFolder:
         """The run's folder under the suite's: ``root/<task>/<method[@variant]>/seed<k>``."""

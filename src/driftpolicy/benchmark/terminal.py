@@ -75,7 +75,7 @@ def _blocks(table: Table, width: int) -> list[RichTable]:
         block = RichTable(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
         block.add_column("method", no_wrap=True)
         for head, _ in group:
-            block.add_column(head, justify="right", no_wrap=True)
+            block.add_column(Text(head), justify="right", no_wrap=True)
         tall = any("\n" in str(cell) for _, cells in group for cell in cells)
         for row, label in enumerate(labels):
             block.add_row(label, *(cells[row] for _, cells in group), end_section=tall)

@@ -1,4 +1,8 @@
-"""The command ``dfp``: one file per subcommand, thin, imported only when it is asked for."""
+"""The command ``dfp``: one file per subcommand, thin, imported only when it is asked for.
+
+In each file are ``configure(parser, arguments)``, which declares the flags and may look in the
+arguments for which, and ``run(options)``.
+"""
 
 import argparse
 import importlib
@@ -38,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = commands.add_parser(name, help=summary, description=summary.capitalize())
             if arguments[:1] == [name]:
                 module = importlib.import_module(f"driftpolicy.cli.{name}")
-                module.configure(command)
+                module.configure(command, arguments[1:])
                 command.set_defaults(run=module.run)
         options = parser.parse_args(arguments)
         return options.run(options)

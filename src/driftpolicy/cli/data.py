@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_bytes, format_seconds
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Declare the arguments of each subcommand."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 

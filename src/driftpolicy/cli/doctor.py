@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 
 from rich.console import Console
@@ -25,7 +26,7 @@ _EXTRAS = {
 }
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """No arguments."""
 
 

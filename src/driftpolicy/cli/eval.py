@@ -1,14 +1,16 @@
 """``dfp eval``: evaluate a trained policy, and film it."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from driftpolicy.errors import UserError
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Declare the arguments."""
     parser.add_argument("run_folder", metavar="RUN", help="a run's folder, or a checkpoint file")
     parser.add_argument("--episodes", type=int, default=50, help="episodes [50]")
@@ -40,11 +42,8 @@ def run(options: argparse.Namespace) -> int:
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
     console = Console()
-    console.print(
-        f"{config.method} on {config.task}, checkpoint of step {meta['step']:,}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    heading = f"{config.method} on {config.task}, checkpoint of step {meta['step']:,}"
+    console.print(Text(heading), soft_wrap=True)
     with evaluation_workers(task, options.processes or config.processes) as workers:
         episodes = evaluate(agent, workers, seed=seed, episodes=options.episodes, key=key)
     result = summarise(episodes)

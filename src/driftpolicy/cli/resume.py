@@ -1,6 +1,7 @@
 """``dfp resume``: continue runs from their last checkpoints."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,7 +9,7 @@ from rich.console import Console
 from driftpolicy.cli.train import add_max_minutes
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "run_folders", nargs="+", metavar="RUN", help="the run's folder; several go side by side"

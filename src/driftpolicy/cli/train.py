@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -28,8 +28,11 @@ _OWN = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: those below, and one for every field of the configs."""
+def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Declare the arguments: those below, and one for every field of the configs.
+
+    ``arguments`` name the method whose config that is.
+    """
     parser.add_argument("task", nargs="?", help="a task's name; the preset may have one")
     parser.add_argument(
         "--env",
@@ -53,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         TrainConfig,
         skip=("task", "method", "agent"),
     )
-    method = _asked_method()
+    method = _asked_method(arguments)
     add_config_flags(parser.add_argument_group(f"method {method}"), method_of(method)[1])
 
 
@@ -81,11 +84,12 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _asked_method() -> str:
-    """The method named on the command line, whose settings the flags are."""
+def _asked_method(arguments: Sequence[str]) -> str:
+    """The method named among the arguments, whose settings the flags are."""
     finder = argparse.ArgumentParser(add_help=False)
-    finder.add_argument("--method", default="dfp")
-    return finder.parse_known_args(sys.argv[1:])[0].method
+    # Without a name it is the command's own parser that says so.
+    finder.add_argument("--method", nargs="?", default="dfp", const="dfp")
+    return finder.parse_known_args(arguments)[0].method
 
 
 def run(options: argparse.Namespace) -> int:

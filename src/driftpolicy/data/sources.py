@@ -64,7 +64,15 @@ class Source(Protocol):
 
 
 def source_of(task: Task) -> Source:
-    """The module that knows a task's data."""
+    """The module that knows a task's data.
+
+    Raises:
+        UserError: if there is none for the task's benchmark.
+    """
+    if task.benchmark == "ogbench":
+        from driftpolicy.data import ogbench
+
+        return ogbench
     if task.benchmark == "robomimic":
         from driftpolicy.data import robomimic
 
@@ -73,9 +81,7 @@ def source_of(task: Task) -> Source:
         from driftpolicy.data import own
 
         return own
-    from driftpolicy.data import ogbench
-
-    return ogbench
+    raise UserError(f"no data for the benchmark {task.benchmark!r}")
 
 
 def find_task_of(name: str) -> Task:

@@ -22,6 +22,7 @@ from gymnasium.envs.registration import load_env_creator
 from jaxtyping import Float, Float32, UInt8
 
 from driftpolicy.envs.base import Facts, Step
+from driftpolicy.envs.opengl import with_opengl_or_without
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
@@ -38,12 +39,8 @@ def open_environment(name: str, limit: int | None = None) -> Any:
         UserError: if there is none, it cannot be made, or has other spaces than Boxes of numbers in
             a row.
     """
-    head, _, tail = name.rpartition(":")
     try:
-        maker = getattr(_module(head), tail, None) if head else None
-        if head and maker is None and tail not in gymnasium.registry:
-            raise UserError(f"{head} has no {tail}")
-        environment = _registered(tail, limit) if maker is None else _made(maker, limit)
+        environment = with_opengl_or_without(lambda: _open(name, limit))
     except UserError:
         raise
     except Exception as error:  # the user's code, or a package's
@@ -56,6 +53,14 @@ def open_environment(name: str, limit: int | None = None) -> Any:
                 "for instance in gymnasium.wrappers.FlattenObservation"
             )
     return environment
+
+
+def _open(name: str, limit: int | None) -> Any:
+    head, _, tail = name.rpartition(":")
+    maker = getattr(_module(head), tail, None) if head else None
+    if head and maker is None and tail not in gymnasium.registry:
+        raise UserError(f"{head} has no {tail}")
+    return _registered(tail, limit) if maker is None else _made(maker, limit)
 
 
 def _module(head: str) -> ModuleType:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from driftpolicy.envs import goals
 from driftpolicy.envs.base import Step
+from driftpolicy.envs.opengl import drawing, without_opengl
 from driftpolicy.envs.tasks import Task
 
 
@@ -29,7 +30,7 @@ def make_simulator(environment_id: str, **options: Any) -> Any:
     reset; traces of them survive in the solver's warm start and the contact readings. Here the
     action space is one object, seeded with the environment.
     """
-    with _quiet():
+    with _quiet(), without_opengl():
         import gymnasium
         import ogbench.manipspace  # noqa: F401  (registers its environments)
         from gymnasium.envs.registration import load_env_creator
@@ -87,5 +88,12 @@ class OGBenchEnvironment:
         return goals.of_ogbench(self._simulator)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The scene from the front camera."""
+        """The scene from the front camera.
+
+        Raises:
+            UserError: if there is no OpenGL.
+        """
+        if self._simulator._renderer is None:
+            with drawing():
+                self._simulator._initialize_renderer()
         return self._simulator.render()

@@ -5,7 +5,10 @@ import contextlib
 import copy
 import io
 import logging
+import sys
 import warnings
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 
 from driftpolicy.envs import goals
 from driftpolicy.envs.base import Step
+from driftpolicy.envs.opengl import drawing, without_opengl
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
@@ -32,13 +36,33 @@ def require_robosuite() -> Any:
     """
     try:
         # Its logger writes to what stderr is at import.
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with (
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+            without_opengl(),
+            _without_opencv(),
+        ):
             warnings.simplefilter("ignore")
             import robosuite
-    except ImportError:
-        raise UserError("Robomimic's tasks need robosuite: uv sync --extra robomimic") from None
+    except ImportError as error:
+        raise UserError(
+            f"Robomimic's tasks need robosuite: uv sync --extra robomimic ({error})"
+        ) from None
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     return robosuite
+
+
+@contextlib.contextmanager
+def _without_opencv() -> Iterator[None]:
+    """Robosuite imports OpenCV for a window that is not opened here; it needs OpenGL, too."""
+    absent = "cv2" not in sys.modules
+    if absent:
+        sys.modules["cv2"] = ModuleType("cv2")
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["cv2"]
 
 
 def default_arguments(environment: str) -> dict[str, Any]:
@@ -173,7 +197,11 @@ class RobomimicEnvironment:
         return self._goal
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The scene from the camera that Robomimic shows, without what marks sites."""
+        """The scene from the camera that Robomimic shows, without what marks sites.
+
+        Raises:
+            UserError: if there is no OpenGL.
+        """
         import mujoco
 
         lib: Any = mujoco  # its stubs lack half of it
@@ -182,7 +210,8 @@ class RobomimicEnvironment:
             model.vis.global_.offwidth = max(model.vis.global_.offwidth, self._size)
             model.vis.global_.offheight = max(model.vis.global_.offheight, self._size)
             model.vis.quality.shadowsize = 0  # a frame takes a third of the time in software
-            self._renderer = mujoco.Renderer(model, self._size, self._size)
+            with drawing():
+                self._renderer = mujoco.Renderer(model, self._size, self._size)
             atexit.register(self._renderer.close)  # while its library still stands
         options = lib.MjvOption()
         options.geomgroup[0] = 0  # collision shapes

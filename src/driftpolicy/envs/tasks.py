@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+from pathlib import PurePath
 from typing import Literal
 
 from driftpolicy.errors import UserError
@@ -97,6 +98,19 @@ def own_task(environment: str) -> Task:
     """The task of an environment of the user's own: Gymnasium's id, or ``module:function``."""
     name = OWN_PREFIX + environment
     return Task(name, "gymnasium", "own", "own", environment, dataset=environment, own=Own())
+
+
+def own_words(environment: str) -> tuple[str, str]:
+    """An environment of the user's own, for a heading of two lines, the second perhaps empty.
+
+    ``("Pendulum-v1", "")``, ``("my_robot.sim", "make")``; of a file's path the end, which tells it
+    from others of its name: ``("arm/env.py", "make")``.
+    """
+    maker, _, name = environment.rpartition(":")
+    if maker.endswith(".py"):
+        path = PurePath(maker)
+        maker = "/".join(path.relative_to(path.anchor).parts[-2:])
+    return (maker, name) if maker else (name, "")
 
 
 def find_task(name: str) -> Task:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 from driftpolicy.progress import format_seconds
 
@@ -37,7 +38,7 @@ class TrainingDisplay:
 
     def __enter__(self) -> "TrainingDisplay":
         """Start drawing."""
-        self._console.print(f"[bold]{self._title}[/bold]", highlight=False)
+        self._console.print(Text(self._title, style="bold"))
         self._progress.start()
         return self
 

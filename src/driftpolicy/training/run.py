@@ -14,6 +14,11 @@ from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig
 
 
+def task_folder(task: str) -> str:
+    """Of a task's name what suits a folder's, or a part of an address: one word without colons."""
+    return re.sub(r"[^\w.=-]+", "-", task.removeprefix(OWN_PREFIX)).strip("-.")
+
+
 class RunFolder:
     """Paths of a run, its config, and the lock that keeps a second process out."""
 
@@ -30,9 +35,8 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
-        """The folder of a config under ``root``; of a task's name what suits a folder's."""
-        task = re.sub(r"[^\w.=-]+", "-", config.task.removeprefix(OWN_PREFIX)).strip("-.")
-        return cls(root / task / config.method / f"seed{config.seed}")
+        """The folder of a config under ``root``."""
+        return cls(root / task_folder(config.task) / config.method / f"seed{config.seed}")
 
     def create(self, config: TrainConfig) -> None:
         """Write the config into a folder in which nothing has been trained yet.

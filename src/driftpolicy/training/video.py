@@ -1,6 +1,8 @@
 """Films of evaluation episodes, drawn in a process of their own."""
 
 import os
+import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from jaxtyping import PRNGKeyArray
 from driftpolicy.agents import Agent
 from driftpolicy.envs.base import Environment, Step, make_environment
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
+from driftpolicy.envs.opengl import PACKAGES, no_opengl
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.tasks import Task
+from driftpolicy.envs.tasks import Task, own_words
 from driftpolicy.errors import UserError
 from driftpolicy.training.captions import Caption, add_caption
 from driftpolicy.training.evaluation import Decider, episode_seeds
@@ -22,7 +25,6 @@ from driftpolicy.training.evaluation import Decider, episode_seeds
 _SIZE = 480  # pixels, both ways
 _BLOCK = 16  # a multiple of so many pixels suits every codec
 _RATE = 20  # frames per second where the control rate, which makes a film real, is not known
-BACKENDS = ("egl", "osmesa")
 
 
 class _Filmed:
@@ -69,12 +71,15 @@ class FilmRunner(EpisodeRunner):
 
     def __init__(self, task: Task, backend: str):
         """``backend`` is MuJoCo's name of a way to render without a display."""
-        os.environ["MUJOCO_GL"] = backend  # read when MuJoCo is imported: just below
+        os.environ["MUJOCO_GL"] = backend  # read when the first scene is drawn, at the latest
         self._film = _Filmed(make_environment(task, render_size=_SIZE))
         super().__init__(task, self._film)
         self._task = task
         self._film.reset(0)
-        self._film.render()  # fails here if nothing can be rendered
+        sys.unraisablehook = lambda _: None  # a renderer that is half made complains when it goes
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._film.render()  # fails here if nothing can be rendered
 
     def renderer(self) -> str:
         """The name of what renders."""
@@ -90,8 +95,7 @@ class FilmRunner(EpisodeRunner):
             self._film.writer = imageio.get_writer(out, fps=rate, macro_block_size=_BLOCK)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write the video {out}: {error}") from None
-        task = self._task.name.replace("-singletask", "").removesuffix("-v0")
-        self._film.caption = Caption(title=f"{label}  {task}")
+        self._film.caption = Caption(title=f"{label}  {_title(self._task)}")
 
     def announce(self, value: float, episode: str) -> None:
         """What the critic says of the chunk that is executed next, and which episode this is."""
@@ -111,6 +115,12 @@ class FilmRunner(EpisodeRunner):
         self._film.writer.close()
 
 
+def _title(task: Task) -> str:
+    if task.own:
+        return " ".join(filter(None, own_words(task.environment)))
+    return task.name.replace("-singletask", "").removesuffix("-v0")
+
+
 def film_workers(task: Task) -> Workers:
     """One process that can render, by ``MUJOCO_GL`` if set, else EGL, else OSMesa.
 
@@ -119,7 +129,8 @@ def film_workers(task: Task) -> Workers:
     """
     chosen = os.environ.get("MUJOCO_GL")
     failure: Exception | None = None
-    for backend in (chosen,) if chosen else BACKENDS:
+    backends = (chosen,) if chosen else tuple(PACKAGES)
+    for backend in backends:
         workers = Workers(1, FilmRunner, task, backend)
         try:
             workers.call(0, "reset", 0)
@@ -129,11 +140,7 @@ def film_workers(task: Task) -> Workers:
             failure = error
     if task.own and isinstance(failure, UserError):
         raise UserError(f"cannot render: {failure}")
-    tried = chosen or " or ".join(BACKENDS)
-    raise UserError(
-        f"cannot render: no working OpenGL ({tried}); install one, for instance "
-        "apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
-    )
+    raise no_opengl(*backends)
 
 
 def film(

@@ -1,0 +1,81 @@
+"""OpenGL, which drawing needs and nothing else.
+
+MuJoCo and dm_control load what ``MUJOCO_GL`` names when they are imported, and cannot be imported
+where that is missing; robosuite sets the variable for the rest of the process. So simulators are
+imported as if nothing were ever to be drawn, and the library is loaded before the first scene is.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from driftpolicy.errors import UserError
+
+PACKAGES = {"egl": "libegl1 libgl1-mesa-dri", "osmesa": "libosmesa6"}
+"""What to install for the values of ``MUJOCO_GL`` that need no display, the better one first."""
+_Made = TypeVar("_Made")
+
+
+@contextlib.contextmanager
+def without_opengl() -> Iterator[None]:
+    """What is imported in here loads no OpenGL, whatever ``MUJOCO_GL`` says, nor sets it."""
+    saved = os.environ.get("MUJOCO_GL")
+    os.environ["MUJOCO_GL"] = "disable"
+    try:
+        yield
+    finally:
+        if saved is None:
+            os.environ.pop("MUJOCO_GL", None)
+        else:
+            os.environ["MUJOCO_GL"] = saved
+
+
+def with_opengl_or_without(make: Callable[[], _Made]) -> _Made:
+    """What code of others makes, which may draw: run as it is, or else without OpenGL."""
+    try:
+        return make()
+    except UserError:
+        raise
+    except Exception:
+        if "MUJOCO_GL" in os.environ:  # may name what is not there, and what is not needed
+            with contextlib.suppress(Exception), without_opengl():
+                return make()
+        raise
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """A renderer of MuJoCo can be made in here, with what ``MUJOCO_GL`` names.
+
+    Raises:
+        UserError: if it cannot, saying what to install.
+    """
+    import mujoco
+
+    try:
+        contexts = sys.modules[mujoco.Renderer.__module__].gl_context
+        if not hasattr(contexts, "GLContext"):  # imported without OpenGL
+            importlib.reload(contexts)
+        with warnings.catch_warnings():  # GLFW warns of what then fails
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        raise no_opengl(os.environ.get("MUJOCO_GL", "")) from error
+
+
+def no_opengl(*chosen: str) -> UserError:
+    """That nothing can be drawn with these values of ``MUJOCO_GL``, and what to do, in one line."""
+    wanted = [PACKAGES[name] for name in chosen if name in PACKAGES]
+    install = "apt-get install " + ", or ".join(wanted or PACKAGES.values())
+    if wanted:
+        what = f"no working OpenGL ({' or '.join(chosen)}); install one, for instance {install}"
+        return UserError(f"cannot render: {what}")
+    given = f"MUJOCO_GL={chosen[0]}" if chosen[0] else "MUJOCO_GL unset"
+    return UserError(
+        f"cannot render with {given}: set it to {' or '.join(PACKAGES)}, which need no display "
+        f"({install})"
+    )
