@@ -1,6 +1,7 @@
 """A control loop at 50 Hz beside a busy core: deadlines missed, jitter.
 
     uv run --extra export python benchmarks/control_loop.py [--seconds 60] [--rate 50]
+        [--lookahead SECONDS]
 
 On a machine that does more than that, give the loop a priority, as on a robot: ``nice -n -20``.
 
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--lookahead", type=float, help="seconds [as measured, and a margin]")
     options = parser.parse_args()
     if not (0 < options.seconds < math.inf and 0 < options.rate < math.inf):
         parser.error("--seconds and --rate must be finite and above 0")
@@ -54,7 +56,12 @@ def main() -> None:
     load = context.Process(target=busy, daemon=True)
     load.start()
     runner = ChunkRunner(
-        policy, lambda: observation.copy(), lambda action: None, lambda: None, rate_hz=options.rate
+        policy,
+        lambda: observation.copy(),
+        lambda action: None,
+        lambda: None,
+        rate_hz=options.rate,
+        lookahead_s=options.lookahead,
     )
     try:
         print(runner.run(round(options.seconds * options.rate)))

@@ -1,9 +1,6 @@
 """Cells of the tests, and what a driver reported."""
 
-import time
 from collections.abc import Callable
-
-import pytest
 
 from driftpolicy.benchmark.driver import Driver, Job
 from driftpolicy.benchmark.suite import Cell
@@ -28,11 +25,3 @@ class Reports:
             self.at_tick(driver)
         else:
             self.words.append((job.cell.seed, word))
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            pytest.fail("waited too long")
-        time.sleep(0.05)

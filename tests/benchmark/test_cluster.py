@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,12 @@ if importlib.util.find_spec("ray") is None:  # not imported here: the package se
 from driftpolicy.benchmark import driver as driving
 from driftpolicy.benchmark.cluster import RayMachines
 from driftpolicy.benchmark.driver import Driver
-from driftpolicy.benchmark.watch import read_folder
 from driftpolicy.cli import main
 from driftpolicy.errors import UserError
-from driftpolicy.training.run import RunFolder
-from tests.benchmark.common import TASK, Reports, cells, wait_until
+from tests.benchmark.common import TASK, Reports, cells
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 LIGHT = (str(Path(__file__).with_name("light_run.py")),)
 
@@ -30,9 +30,11 @@ def cluster():
     quiet_ray()
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # by itself Ray gives way to whatever else runs
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +89,10 @@ def test_a_killed_process_goes_on_from_its_checkpoint(driver, machines):
 
     def kill_once(_: Driver) -> None:
         if (folder / "orders").exists() and driver.jobs[0].seen.step == 12:
+            process = starts(folder)[0][0]
+            os.kill(process, signal.SIGKILL)
+            wait_until(lambda: not alive(process))
             (folder / "orders").unlink()
-            os.kill(starts(folder)[0][0], signal.SIGKILL)
 
     driver.reports.at_tick = kill_once
     driver.run(machines, lambda: False)
@@ -119,16 +123,17 @@ def test_sigterm_stops_the_runs_and_then_the_command(tmp_path, machines, monkeyp
     folder = tmp_path / "runs" / TASK / "dfp" / "seed0"
     folder.mkdir(parents=True)
     (folder / "orders").write_text("wait")
+    look = Driver._look
 
-    def terminate() -> None:
-        wait_until(lambda: read_folder(RunFolder(folder)).step == 12)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def terminate_once(driver: Driver) -> None:
+        look(driver)
+        waits = (folder / "orders").exists() and driver.jobs[0].seen.step == 12
+        if waits and not driver.stopping:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    thread = threading.Thread(target=terminate)
-    thread.start()
+    monkeypatch.setattr(Driver, "_look", terminate_once)
     command = ["benchmark", "run", str(suite), "--out", str(tmp_path / "runs")]
     assert main(command) == 128 + signal.SIGTERM
-    thread.join()
     assert (folder / "checkpoints" / "step-0000000012.npz").exists()
     out, err = capsys.readouterr()
     assert "Stopped by SIGTERM; the same command goes on" in out

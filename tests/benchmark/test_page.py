@@ -15,6 +15,7 @@ from driftpolicy.benchmark.suite import Cell, find_suite
 from driftpolicy.cli import main
 from driftpolicy.errors import UserError
 from tests.films import write_film
+from tests.waiting import PATIENCE
 
 from .conftest import CUBE, LIFT, SUITE, to, write_run
 
@@ -80,7 +81,9 @@ def browser():
 
     with sync_playwright() as play:
         arguments = ["--disable-gpu", "--disable-background-networking"]
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=arguments, timeout=1000 * PATIENCE
+        )
         yield browser
         browser.close()
 
@@ -90,6 +93,7 @@ def opened(browser, page, request):
     """The page, opened from disk without a network; ends with no error and no request elsewhere."""
     options = getattr(request, "param", {"viewport": {"width": 1280, "height": 900}})
     context = browser.new_context(offline=True, **options)
+    context.set_default_timeout(1000 * PATIENCE)
     tab = context.new_page()
     troubles, requests = [], []
     tab.on("console", lambda message: troubles.append(message.text))
@@ -103,6 +107,8 @@ def opened(browser, page, request):
 
 
 @needs_chromium
+@pytest.mark.slow
+@pytest.mark.browser
 def test_sorting(opened):
     table = opened.locator("#results table").first
 
@@ -125,13 +131,15 @@ def test_sorting(opened):
 
 
 @needs_chromium
+@pytest.mark.slow
+@pytest.mark.browser
 def test_picking_and_values(opened):
     panel = opened.locator(".panel").first
-    panel.scroll_into_view_if_needed()
     lines = panel.locator("g[data-method]")
     assert lines.count() == 2
-    box = panel.locator("svg").bounding_box()
-    opened.mouse.move(box["x"] + box["width"] * 310 / 320, box["y"] + 50)  # the last step
+    drawing = panel.locator("svg")
+    last = {"x": drawing.bounding_box()["width"] * 310 / 320, "y": 50}
+    drawing.hover(position=last)  # when the page has come to rest: it scrolls smoothly
     tip = panel.locator(".tip")
     assert tip.locator("caption").inner_text() == "step 2,000,000, online"
     # dfp ends at 75, 85, 95; of qc-fql the seeds 0 and 1 at 60 and 70.
@@ -153,6 +161,8 @@ def test_picking_and_values(opened):
 
 
 @needs_chromium
+@pytest.mark.slow
+@pytest.mark.browser
 def test_films_play(opened):
     opened.emulate_media(reduced_motion="reduce")
     opened.reload()  # with reduced motion nothing plays by itself
@@ -186,6 +196,8 @@ def test_films_play(opened):
     indirect=True,
     ids=["desktop", "dark", "phone"],
 )
+@pytest.mark.slow
+@pytest.mark.browser
 def test_accessible_and_no_wider_than_the_screen(opened):
     from axe_playwright_python.sync_playwright import Axe
 

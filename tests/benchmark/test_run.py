@@ -14,8 +14,12 @@ if importlib.util.find_spec("ray") is None:  # not imported here: the package se
     pytest.skip("needs Ray: uv sync --extra benchmark", allow_module_level=True)
 
 from driftpolicy.cli import main
-from tests.benchmark.common import TASK, wait_until
+from tests.benchmark.common import TASK
+from tests.training import held
 from tests.training.conftest import data_file, rows_without_time  # noqa: F401
+from tests.waiting import PATIENCE, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 SETTINGS = {
     "offline_steps": 150,
@@ -35,15 +39,26 @@ SETTINGS = {
     "best_of": 2,
 }
 FLAGS = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(value))]
+# dfp whose runs are started by the first three arguments.
+WITH_PROGRAM = """
+import functools, sys
+from driftpolicy.benchmark import cluster
+from driftpolicy.cli import main
+
+program, words = sys.argv[1:4], sys.argv[4:]
+cluster.RayMachines = functools.partial(cluster.RayMachines, program=program)
+sys.exit(main(words))
+"""
 
 
-def start(*arguments: object) -> subprocess.Popen:
+def start(*arguments: object, python: tuple = ("-m", "driftpolicy.cli")) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "driftpolicy.cli", *map(str, arguments)],
+        [sys.executable, *map(str, (*python, *arguments))],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PJRT_NPROC": "1"},
+        # By itself Ray gives way to whatever else runs.
+        env=os.environ | {"PJRT_NPROC": "1", "RAY_worker_niceness": "0"},
     )
 
 
@@ -60,11 +75,6 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-def rows(folder: Path) -> int:
-    path = folder / "train.csv"
-    return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
-
-
 def test_killed_workers_and_drivers_change_nothing(data_file, tmp_path, capsys):  # noqa: F811
     whole, root = tmp_path / "whole", tmp_path / "runs"
     suite = tmp_path / "mine.toml"
@@ -77,17 +87,23 @@ def test_killed_workers_and_drivers_change_nothing(data_file, tmp_path, capsys):
     flags = [flag.replace("_", "-") for flag in FLAGS]
     flags += ["--no-video", "--actor-hidden", "16", "--critic-hidden", "16"]
     by_hand = start("train", TASK, "--data", data_file, *flags, "--run", whole)
-    output, _ = by_hand.communicate(timeout=900)
+    output, _ = by_hand.communicate(timeout=PATIENCE)
     assert by_hand.returncode == 0, output
 
-    # 22 rows are logged offline and 22 online.
+    # 22 rows are logged offline and 22 online. At two of them the runs wait.
     command = ("benchmark", "run", suite, "--out", root)
-    folder = root / TASK / "dfp" / "seed0"
-    driver = start(*command)
-    wait_until(lambda: rows(folder) > 8, 300)
+    folder, stops = root / TASK / "dfp" / "seed0", tmp_path / "stops"
+    stops.mkdir()
+    for row in (9, 27):
+        (stops / str(row)).touch()
+    program = (held.__file__, stops, "driftpolicy.benchmark.one")
+    driver = start(*program, *command, python=("-c", WITH_PROGRAM))
+    wait_until(lambda: held.rows(folder / "train.csv") == 9, driver)
     (run,) = processes_of(folder)
     os.kill(run, signal.SIGKILL)
-    wait_until(lambda: rows(folder) > 26, 300)
+    wait_until(lambda: run not in processes_of(folder))
+    (stops / "9").unlink()
+    wait_until(lambda: held.rows(folder / "train.csv") == 27, driver)
     assert main([str(word) for word in command]) == 2
     assert capsys.readouterr().err == f"dfp: another process is running in {root}\n"
     (again,) = processes_of(folder)
@@ -98,7 +114,7 @@ def test_killed_workers_and_drivers_change_nothing(data_file, tmp_path, capsys):
     assert not (folder / "summary.json").exists()
 
     driver = start(*command)
-    output, _ = driver.communicate(timeout=900)
+    output, _ = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 0, output
     assert "1 of 1 runs finished" in output
     assert "continued from step" in output

@@ -15,6 +15,7 @@ from driftpolicy.cli import data as command
 from driftpolicy.cli import main
 from driftpolicy.data import collect as collecting
 from driftpolicy.data.files import read_npz, write_npz
+from tests.waiting import PATIENCE
 
 DATASET = "cube-single-play-v0"
 TASK = "cube-single-play-singletask-task1-v0"
@@ -218,6 +219,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def test_download(file, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("driftpolicy.data.download._TIMEOUT_S", PATIENCE)
     served = tmp_path / "served"
     served.mkdir()
     (served / f"{DATASET}.npz").write_bytes(file.read_bytes())

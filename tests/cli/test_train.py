@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from driftpolicy.cli import main
+from driftpolicy.envs.opengl import no_opengl
+from driftpolicy.training.run import RunFolder
+from tests.opengl import BARE
+from tests.training import held
 from tests.training.conftest import TASK, data_file, tiny  # noqa: F401
+from tests.waiting import PATIENCE, wait_until
 
 SETTINGS = [
     *("--offline-steps", "150", "--online-steps", "150", "--warmup-steps", "20"),
@@ -23,14 +27,10 @@ SETTINGS = [
 ]
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "driftpolicy.cli", *map(str, arguments)]
-
-
-def start(*arguments: object) -> subprocess.Popen:
+def start(*arguments: object, python: tuple = ("-m",)) -> subprocess.Popen:
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
-        command(*arguments),
+        [sys.executable, *map(str, python), "driftpolicy.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -39,22 +39,13 @@ def start(*arguments: object) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=900)
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
 
 def kill(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
-
-
-def wait_for_rows(process: subprocess.Popen, path: Path, rows: int) -> None:
-    deadline = time.monotonic() + 240
-    while not path.exists() or path.read_bytes().count(b"\n") <= rows:
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            pytest.fail(f"no {rows} rows in {path}: {process.communicate()[0]}")
-        time.sleep(0.005)
 
 
 def rows_without_time(path: Path) -> list[dict[str, str]]:
@@ -73,17 +64,23 @@ def test_killed_in_both_phases_and_resumed_equals_never_interrupted(data_file, t
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     code, output = finish(start(*train, "--run", whole))
     assert code == 0, output
+
+    def start_to(row: int, *arguments: object) -> subprocess.Popen:
+        """A process that waits at this row."""
+        stops = tmp_path / f"to-{row}"
+        stops.mkdir()
+        (stops / str(row)).touch()
+        process = start(*arguments, python=(held.__file__, stops))
+        wait_until(lambda: held.rows(killed / "train.csv") == row, process)
+        return process
+
     # 22 rows are logged offline and 22 online; a second process keeps out of the folder meanwhile.
-    process = start(*train, "--run", killed)
-    wait_for_rows(process, killed / "train.csv", 9)
-    kill(process)
-    process = start("resume", killed)
-    wait_for_rows(process, killed / "train.csv", 27)
+    kill(start_to(9, *train, "--run", killed))
+    process = start_to(27, "resume", killed)
     assert main(["resume", str(killed)]) == 2
     kill(process)
     assert not (killed / "summary.json").exists()
-    process = start("resume", killed)
-    wait_for_rows(process, killed / "train.csv", 33)
+    process = start_to(33, "resume", killed)
     process.send_signal(signal.SIGTERM)
     code, output = finish(process)
     assert code == 128 + signal.SIGTERM, output
@@ -118,6 +115,8 @@ def one_line(capsys, arguments: list[str]) -> str:
         (["train", TASK, "--discount", "x"], "argument --discount: invalid float value: 'x'"),
         (["train", TASK, "--preset", "huge"], "unknown preset 'huge'"),
         (["train", TASK, "--method", "sac"], "unknown method 'sac'"),
+        (["train", TASK, "--method"], "argument --method: expected one argument"),
+        (["train", TASK, "--method", "iql", "--positives", "2"], "arguments: --positives 2"),
         (["train", TASK, "--terminal-windows", "x"], "invalid choice: 'x' (choose from 'drop'"),
         (["train", TASK, "--colour", "red"], "unrecognized arguments: --colour red"),
         (["train", TASK, "--max-minutes", "-1"], "must be above 0"),
@@ -131,9 +130,19 @@ def one_line(capsys, arguments: list[str]) -> str:
 )
 def test_mistakes_are_one_line(capsys, monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["dfp", *arguments])
     assert message in one_line(capsys, arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_flags_are_those_of_the_method_that_is_asked_for(monkeypatch, tmp_path, own):
+    """By the arguments, whatever the process was called with; without any, by those."""
+    words = ["train", TASK, "--method", "iql", "--expectile", "0.8", "--run", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["pytest", "--method", "mvp"] if own else ["dfp", *words])
+    monkeypatch.setattr("driftpolicy.training.launch.launch", lambda *folders, **limits: 0)
+    assert main(words if own else None) == 0
+    config = RunFolder(tmp_path).config()
+    assert (config.method, config.agent.expectile) == ("iql", 0.8)
 
 
 def test_missing_data_name_the_three_ways(capsys, monkeypatch, tmp_path):
@@ -145,8 +154,6 @@ def test_missing_data_name_the_three_ways(capsys, monkeypatch, tmp_path):
 
 
 def test_a_folder_of_another_run_is_refused(capsys, data_file, tmp_path):  # noqa: F811
-    from driftpolicy.training.run import RunFolder
-
     folder = RunFolder(tmp_path)
     folder.create(tiny(data_file))
     folder.train_csv.write_text("step\n")
@@ -182,22 +189,27 @@ def test_broken_data_are_refused(capsys, data_file, tmp_path):  # noqa: F811
     assert "no such file" in error(tmp_path / "missing.npz")
 
 
+@pytest.mark.slow
+@pytest.mark.simulator
 def test_time_limit_and_no_gl(data_file, tmp_path, monkeypatch):  # noqa: F811
     """``--max-minutes`` stops with a checkpoint; without OpenGL training goes on without a film."""
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.setenv("PYTHONPATH", BARE)
     run = tmp_path / "run"
     settings = [*SETTINGS, "--video", "--offline-steps", "40", "--online-steps", "0"]
     train = ("train", TASK, "--data", data_file, "--run", run, *settings)
     code, output = finish(start(*train, "--max-minutes", "0.0001"))
     assert code == 0, output
     assert "Stopped by the limit of 0.0001 minutes at step 0" in output
-    monkeypatch.setenv("MUJOCO_GL", "glfw")  # needs a display, and there is none
-    monkeypatch.delenv("DISPLAY", raising=False)
     code, output = finish(start("resume", run))
     assert code == 0, output
-    assert "No video: cannot render" in output
+    missing = str(no_opengl("egl"))
+    assert f"No video: {missing}\n" in output
     assert "Traceback" not in output
     assert not (run / "rollout.mp4").exists()
     assert (run / "summary.json").exists()
-    code, output = finish(start("eval", run, "--episodes", "1"))
-    assert code == 0, output
-    assert "success" in output
+    code, output = finish(start("eval", run, "--episodes", "1", "--video", tmp_path / "film.mp4"))
+    assert code == 2, output
+    _, success, mistake = output.splitlines()
+    assert success.startswith("success")
+    assert mistake == f"dfp: {missing}"

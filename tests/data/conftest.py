@@ -7,6 +7,7 @@ import pytest
 
 from driftpolicy.data.collect import Collector
 from driftpolicy.data.files import write_npz
+from tests.waiting import PATIENCE
 
 from .serving import Server
 
@@ -37,6 +38,7 @@ def contents(tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture
 def server(contents, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("driftpolicy.data.download._TIMEOUT_S", PATIENCE)
     with Server(contents["one"]) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -13,7 +13,7 @@ from driftpolicy.batch import Batch
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Dataset, WindowSpec, cut_windows
 
-properties = settings(deadline=None, max_examples=80)
+properties = settings(max_examples=80)
 ACTION_DIM = 2
 
 
@@ -119,7 +119,6 @@ numbers = st.floats(-4, 4, width=16)
 steps = st.tuples(
     st.tuples(numbers, numbers), numbers, st.sampled_from([1.0, 1.0, 1.0, 0.0])
 )  # action, reward, mask
-
 
 # Also episodes without a transition (a lone observation), in which play data could end.
 episode_lists = st.lists(st.lists(steps, max_size=12), min_size=1, max_size=8).map(build)

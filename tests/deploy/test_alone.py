@@ -24,7 +24,9 @@ policy = Policy(sys.argv[1])
 print(policy.act(np.ones(policy.metadata.observation_dim), np.random.default_rng(5)).tolist())
 sent = []
 read = lambda: np.ones(policy.metadata.observation_dim)
-print(ChunkRunner(policy, read, sent.append, lambda: None, rate_hz=5.0).run(4).ended_by)
+# A lookahead as measured would refuse a machine that is too busy.
+runner = ChunkRunner(policy, read, sent.append, lambda: None, rate_hz=5.0, lookahead_s=0.1)
+print(runner.run(4).ended_by)
 heavy = ("jax", "jaxtyping", "equinox", "optax", "driftpolicy.training", "driftpolicy.agents",
          "driftpolicy.data", "driftpolicy.networks")
 print([name for name in heavy if name in sys.modules])

@@ -10,13 +10,16 @@ import pytest
 pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
 from driftpolicy.benchmark.published import published_cost
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
 
 def benchmark(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, f"benchmarks/{name}.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_decisions_stand_beside_the_published_cost():
@@ -33,7 +36,8 @@ def test_decisions_stand_beside_the_published_cost():
 
 
 def test_the_control_loop_reports():
-    done = benchmark("control_loop", "--seconds", "0.5")
+    # A lookahead as measured would refuse a machine that is too busy.
+    done = benchmark("control_loop", "--seconds", "0.5", "--lookahead", "0.03")
     assert done.returncode == 0, done.stderr
     words = re.match(r"(\d+) steps, (\d+) chunks, ended by steps; missed deadlines: ", done.stdout)
     assert words is not None, done.stdout

@@ -4,21 +4,23 @@ import dataclasses
 import os
 import signal
 import threading
-import time
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from driftpolicy.deploy import ChunkRunner
 from driftpolicy.deploy.report import Times
-from driftpolicy.deploy.timing import Decided
+from driftpolicy.deploy.timing import Decided, SystemClock
 from driftpolicy.errors import UserError
+
+from .common import Answered, Clock
 
 RATE, LENGTH = 10.0, 5
 
 
-class Robot:
+class Robot(Clock):
     """Where time is a number. It observes the time; its policy's actions are the times meant.
 
     With an action ``[due time by the plan, number of the decision]`` a log shows what was sent
@@ -26,7 +28,7 @@ class Robot:
     """
 
     def __init__(self, latency=0.01):
-        self.time = 0.0
+        super().__init__()
         self.latency = latency if callable(latency) else lambda: latency
         self.metadata = SimpleNamespace(control_rate=RATE, chunk_length=LENGTH)
         self.decided = 0
@@ -35,13 +37,6 @@ class Robot:
         self.stopped = 0
         self.closed = False
         self.missed: list[str] = []
-
-    # The clock.
-    def now(self):
-        return self.time
-
-    def sleep_until(self, moment):
-        self.time = max(self.time, moment)
 
     # The policy, and the thread it decides in.
     def act(self, observation, rng):
@@ -241,6 +236,20 @@ def test_late_steps_are_told_and_those_that_passed_by_are_skipped():
     assert any("2 steps passed by" in line for line in robot.missed)
 
 
+@pytest.mark.parametrize(("late", "sent", "skipped"), [(4, 4, 1), (5, 5, 0)])
+def test_steps_beyond_the_last_are_not_skipped(late, sent, skipped):
+    robot = Robot()
+    send = robot.send
+
+    def slow(action):
+        send(action)
+        robot.time += 1.0 if len(robot.sent) == late else 0.0
+
+    robot.send = slow
+    report = robot.run(5)
+    assert (report.steps, report.skipped_steps) == (sent, skipped)
+
+
 def fail(*_):
     raise ZeroDivisionError("the arm is on fire")
 
@@ -325,29 +334,35 @@ def test_quantiles_are_of_the_last_and_the_largest_is_of_all():
     assert str(times.spread()).startswith("median 3000.00 ms, 99% 4000.00 ms, largest 9000")
 
 
-# --- with the real clock and a real thread --------------------------------------------------------
+# --- with a real thread ---------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
 class Real:
-    """A policy that takes two milliseconds."""
+    """A policy that takes two milliseconds, by its clock."""
 
+    clock: Any = dataclasses.field(default_factory=SystemClock)
     sent: list = dataclasses.field(default_factory=list)
     stopped: int = 0
     metadata = SimpleNamespace(control_rate=10.0, chunk_length=LENGTH)
 
     def act(self, observation, rng):
         assert threading.current_thread() is not threading.main_thread()
-        time.sleep(0.002)
+        self.clock.sleep_until(self.clock.now() + 0.002)
         return np.arange(LENGTH)[:, None] + 10 * observation
 
     def halt(self):
         self.stopped += 1
 
-    def runner(self, send=None):
+    def runner(self, send=None, **settings):
         numbers = iter(range(10**6))
         return ChunkRunner(
-            self, lambda: np.array([float(next(numbers))]), send or self.sent.append, self.halt
+            self,
+            lambda: np.array([float(next(numbers))]),
+            send or self.sent.append,
+            self.halt,
+            clock=self.clock,
+            **settings,
         )
 
 
@@ -355,9 +370,25 @@ def deciders():
     return [t for t in threading.enumerate() if t.name == "driftpolicy-decider"]
 
 
-def test_a_real_loop_sends_whole_chunks_in_order_and_leaves_no_thread():
+def test_a_thread_decides_whole_chunks_in_order():
+    real = Real(Clock())
+    report = real.runner(decider=Answered).run(15)
+    chunks, places = np.divmod(np.array([float(action[0]) for action in real.sent]), 10)
+    np.testing.assert_array_equal(places, np.tile(np.arange(LENGTH), 3))
+    np.testing.assert_array_equal(chunks - chunks[0], np.repeat(np.arange(3), LENGTH))
+    assert (report.steps, report.missed) == (15, 0)
+    np.testing.assert_allclose(report.latency, 0.002)
+    assert real.stopped == 1
+    assert not deciders()
+
+
+# In real time the lookahead is given: as measured, it would refuse a machine that is too busy.
+AHEAD_S = 0.05
+
+
+def test_a_real_loop_sends_chunks_in_order_and_leaves_no_thread():
     real = Real()
-    report = real.runner().run(15)
+    report = real.runner(lookahead_s=AHEAD_S).run(15)
     assert report.steps + report.skipped_steps == 15
     assert report.latency.median >= 0.002
     numbers = np.array([float(action[0]) for action in real.sent])
@@ -380,7 +411,7 @@ def test_a_signal_ends_the_loop_safely():
             os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    report = real.runner(send).run()
+    report = real.runner(send, lookahead_s=AHEAD_S).run()
     assert report.ended_by == "SIGTERM"
     assert report.steps == 7
     assert real.stopped == 1

@@ -1,17 +1,23 @@
 """Processes with one object each: order, errors, deaths, and that none is left behind."""
 
 import contextlib
+import functools
 import importlib
 import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from driftpolicy.envs import parallel
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
+from tests.waiting import PATIENCE, wait_until
+
+HOUR = 3600  # of sleep, which every test cuts short
 
 
 def workers(count: int, module: str) -> Workers:
@@ -25,18 +31,31 @@ def pair():
         yield pair
 
 
-def test_results_come_in_the_order_of_the_calls(pair):
-    calls = [
-        (f"__import__('time').sleep({pause}) or {i}",)
-        for i, pause in enumerate([0.3, 0, 0.1, 0, 0])
-    ]
-    assert list(pair.map("eval", calls)) == [0, 1, 2, 3, 4]
+@pytest.fixture
+def door(pair, tmp_path):
+    """The ends of a pipe, where of two workers the first waits for the second: not for ever."""
+    os.mkfifo(tmp_path / "door")
+
+    def end_in(seconds: float) -> None:
+        for worker in range(len(pair)):
+            pair.call(worker, "eval", f"__import__('signal').alarm({seconds:.0f})")
+
+    end_in(PATIENCE)
+    pipe = f"__import__('pathlib').Path({str(tmp_path / 'door')!r})"
+    yield f"{pipe}.read_text()", f"{pipe}.write_text('')"
+    end_in(0)
 
 
-def test_all_workers_work_at_once(pair):
-    names = list(
-        pair.map("eval", [("__import__('time').sleep(0.2) or __import__('os').getpid()",)] * 4)
-    )
+def test_results_come_in_the_order_of_the_calls(pair, door):
+    """The first call ends with the last."""
+    read, write = door
+    calls = [f"{read} or 0", "1", "2", "3", f"{write} or 4"]
+    assert list(pair.map("eval", [(call,) for call in calls])) == [0, 1, 2, 3, 4]
+
+
+def test_all_workers_work_at_once(pair, door):
+    """No call ends before the other has begun."""
+    names = list(pair.map("eval", [(f"{end} or __import__('os').getpid()",) for end in door]))
     assert len(set(names)) == 2
     assert os.getpid() not in names
 
@@ -82,7 +101,7 @@ def test_a_killed_worker_is_said_in_one_line(up):
     with workers(2, "time") as two:
         if up:
             two.call(1, "perf_counter")
-        results = two.map("sleep", [(0,), (60,)])
+        results = two.map("sleep", [(0,), (HOUR,)])
         next(results)
         two._processes[1].kill()
         with pytest.raises(UserError, match=r"died \(exit code -9\)") as error:
@@ -92,15 +111,27 @@ def test_a_killed_worker_is_said_in_one_line(up):
             two.submit(1, "sleep", 0)
 
 
-def test_closing_ends_busy_workers_together():
+def test_closing_ends_busy_workers_together(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(parallel, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    waits = []
+
+    def join(real, timeout=None):
+        if timeout is None:
+            real()
+        else:  # in vain
+            waits.append(timeout)
+            clock.now += timeout
+
     with workers(3, "time") as three:
         for worker in range(3):
             three.call(worker, "perf_counter")  # is up
-            three.submit(worker, "sleep", 60)
+            three.submit(worker, "sleep", HOUR)
         processes = list(three._processes)
-        start = time.monotonic()
-    assert time.monotonic() - start < 2.5  # not one second after the other
-    assert all(process.exitcode is not None for process in processes)
+        for process in processes:
+            process.join = functools.partial(join, process.join)
+    assert waits == [1, 0, 0]  # not one second after the other
+    assert all(process.exitcode == -signal.SIGKILL for process in processes)
     assert len(three) == 0
 
 
@@ -108,12 +139,9 @@ PARENT = """
 import importlib, signal, sys
 from driftpolicy.envs.parallel import Workers
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-with Workers(2, importlib.import_module, "time") as workers:
-    for worker in range(2):
-        workers.call(worker, "perf_counter")
+with Workers(2, importlib.import_module, "builtins") as workers:
     try:
-        print("up", flush=True)
-        list(workers.map("sleep", [(float(sys.argv[1]),)] * 2))
+        list(workers.map("eval", [(call,) for call in sys.argv[1:]]))
         print("idle", flush=True)
         sys.stdin.read()
     except KeyboardInterrupt:
@@ -122,10 +150,13 @@ with Workers(2, importlib.import_module, "time") as workers:
 
 
 @contextlib.contextmanager
-def parent(sleep: float):
-    """A program with two workers, in a process group of its own; they hold its output open."""
+def parent(*calls: str):
+    """A program whose two workers make these calls; in a process group of its own.
+
+    The workers hold its output open.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(sleep)],
+        [sys.executable, "-c", PARENT, *calls],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -133,8 +164,6 @@ def parent(sleep: float):
         start_new_session=True,
     )
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -142,19 +171,52 @@ def parent(sleep: float):
         process.communicate()
 
 
-@pytest.mark.parametrize("idle", [True, False])
-def test_workers_end_when_their_parent_is_killed(idle):
-    with parent(sleep=0 if idle else 1) as process:
-        if idle:
-            assert process.stdout.readline() == "idle\n"
+@contextlib.contextmanager
+def busy_parent(folder: Path):
+    """Both workers are in calls, which end when the second value is closed."""
+    pipes = [folder / name for name in ("one", "two")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    reads = (f"open({str(pipe)!r}).read()" for pipe in pipes)
+    with parent(*reads) as process, contextlib.ExitStack() as calls:
+        for pipe in pipes:
+            calls.callback(os.close, writing_end(pipe, process))
+        yield process, calls
+
+
+def writing_end(pipe: Path, process: subprocess.Popen) -> int:
+    """Of a pipe, as soon as somebody reads from it."""
+    ends: list[int] = []
+
+    def is_read() -> bool:
+        with contextlib.suppress(OSError):  # nobody yet
+            ends.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(ends)
+
+    wait_until(is_read, process)
+    return ends[0]
+
+
+def test_idle_workers_end_when_their_parent_is_killed():
+    with parent("0", "0") as process:
+        assert process.stdout.readline() == "idle\n"
         process.kill()
-        output, _ = process.communicate(timeout=20)  # returns when the last worker is gone
+        output, _ = process.communicate(timeout=PATIENCE)  # returns when the last worker is gone
         assert output == ""
 
 
-def test_ctrl_c_is_for_the_parent_alone():
-    with parent(sleep=60) as process:
+def test_busy_workers_end_when_their_parent_is_killed(tmp_path):
+    with busy_parent(tmp_path) as (process, calls):
+        process.kill()
+        process.wait()
+        calls.close()
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert output == ""
+
+
+def test_ctrl_c_is_for_the_parent_alone(tmp_path):
+    with busy_parent(tmp_path) as (process, _):
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert output == "interrupted\n"
         assert process.returncode == 0

@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from tests.waiting import PATIENCE
+
+pytestmark = [pytest.mark.slow, pytest.mark.simulator]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_robot.py"
 
@@ -17,7 +22,9 @@ def test_from_demonstrations_to_a_policy(tmp_path):
     if not exports:  # the extra export is not installed: all but the last two steps
         command.append("--no-export")
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 demonstrations, 20 successful" in done.stdout
     assert "50 Hz" in done.stdout

@@ -21,6 +21,11 @@ RUN = ("-m", "driftpolicy.benchmark.one")
 _THREADS = ("PJRT_NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _STORE_BYTES = 80 * 2**20  # nothing passes through Ray's store: the least it takes
 _POLL_S = 0.2
+_PATIENCE = {  # with what Ray starts; by itself it gives up too soon on a machine with other work
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_worker_register_timeout_seconds": "600",
+}
 _PR_SET_PDEATHSIG = 1
 
 
@@ -154,7 +159,7 @@ class RayMachines:
 
 
 def quiet_ray() -> Any:
-    """Ray, without its reports home, its own ``uv run``, its warnings and its log on the terminal.
+    """Ray with patience, without reports home, ``uv run``, warnings and a log on the terminal.
 
     Raises:
         UserError: naming the extra to install.
@@ -162,6 +167,8 @@ def quiet_ray() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # workers use this very environment
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and no warning about it
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

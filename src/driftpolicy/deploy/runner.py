@@ -179,6 +179,8 @@ class ChunkRunner:
             plan = followed
             step += 1
             behind = math.floor((self._clock.now() - self._start) / self._period) - step
+            if steps is not None:
+                behind = min(behind, steps - step)  # those beyond the last were not to be made
             if behind > 0:
                 self._miss("skipped_steps", f"{behind} steps passed by after step {step}", behind)
                 step += behind

@@ -18,6 +18,7 @@ from typing import Any
 from driftpolicy.errors import UserError
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_DYING_S = 60.0  # a busy machine takes its time from a broken pipe to an exit code
 
 
 def _serve(connection: Connection, factory: Callable[..., Any], arguments: tuple) -> None:
@@ -165,7 +166,7 @@ class Workers:
             yield waiting.pop(index)
 
     def _died(self, worker: int) -> UserError:
-        self._processes[worker].join(timeout=1)
+        self._processes[worker].join(timeout=_DYING_S)
         code = self._processes[worker].exitcode
         return UserError(
             f"an environment process died (exit code {code}): out of memory, or killed; "
