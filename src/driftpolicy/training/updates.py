@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
@@ -157,12 +157,22 @@ def step_keys(key: PRNGKeyArray, step: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]
 
 def metric_names(agent: Agent, observation_dim: int, action_dim: int) -> list[str]:
     """What an agent's gradient steps log, in alphabetical order."""
-    length = agent.config.chunk_length
-    shapes = ((1, observation_dim), (1, length, action_dim), (1,), (1,))
-    shapes = (*shapes, (1, observation_dim), (1, length))
+    leaves, structure = jax.tree.flatten(agent)
+    shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    return list(_metric_names(structure, shapes, observation_dim, action_dim))
 
-    def update() -> dict[str, jax.Array]:
-        batch = Batch(*(jnp.zeros(shape) for shape in shapes))
+
+@cache  # tracing a gradient step takes as long as compiling a small one
+def _metric_names(
+    structure: Any, shapes: tuple, observation_dim: int, action_dim: int
+) -> tuple[str, ...]:
+    agent = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
+    length = agent.config.chunk_length
+    sizes = ((1, observation_dim), (1, length, action_dim), (1,), (1,))
+    sizes = (*sizes, (1, observation_dim), (1, length))
+    batch: Any = Batch(*(jnp.zeros(size) for size in sizes))
+
+    def update(agent: Agent, batch: Batch) -> dict[str, jax.Array]:
         return agent.update(batch, jax.random.key(0))[1]
 
-    return sorted(jax.eval_shape(update))
+    return tuple(sorted(jax.eval_shape(update, agent, batch)))
