@@ -10,10 +10,18 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 _cache = tempfile.mkdtemp(prefix="driftpolicy-compiled-")
 atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Most of the tests' time is the compiler's, for programs that run once or for a second.
+_QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", _QUICK)
 
 import jax
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 install_import_hook("driftpolicy", "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "warn")
 jax.config.update("jax_numpy_dtype_promotion", "standard")
+# Of a property, an example and making it up may take any time.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")

@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
 from driftpolicy.drifting import drift_loss, mean_shift_field
+from tests import statistical
 
 FORMS = [
     (kernel, form) for kernel in ("laplace", "gaussian") for form in ("two-sided", "mean-shift")
@@ -362,7 +363,7 @@ points = arrays(np.float64, st.just((9, 2)), elements=st.floats(-3, 3, width=16)
 field = jax.jit(mean_shift_field)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(points=points, bandwidth=st.floats(0.2, 3.0))
 def test_mean_shift_field_is_what_its_docstring_says(points, bandwidth):
     """Against the loops, and its symmetries, on any arrangement of points, coinciding ones too."""
@@ -537,6 +538,7 @@ def test_the_rate_of_dissipation(x64):
     assert gaps[1] < 0.1
 
 
+@pytest.mark.statistical
 def test_many_positives_keep_the_weights_of_the_modes():
     """Particles in the trained field settle on two modes, 0.7 and 0.3 of them, as the positives.
 
@@ -565,8 +567,10 @@ def test_many_positives_keep_the_weights_of_the_modes():
 
         return jax.lax.scan(step, x, jnp.arange(400.0))
 
-    x, norms = jax.vmap(settle)(jax.random.split(jax.random.key(0), 3))
-    np.testing.assert_allclose(np.mean(x[..., 0] > 0, axis=1), 45 / 64, atol=0.05)
+    x, norms = jax.vmap(settle)(jax.random.split(statistical.key(0), 8))
+    first = np.mean(x[..., 0] > 0, axis=1)
+    statistical.assert_within("first mode", np.mean(first) - 45 / 64, -0.05, 0.05)
     distance = np.linalg.norm(x[..., None, :] - modes[None, None], axis=-1).min(axis=-1)
-    assert np.mean(distance < 0.3) > 0.8
-    assert np.all(norms[:, -1] < 0.05 * norms[:, 0])  # what is to be watched: this falls
+    statistical.assert_within("at a mode", np.mean(distance < 0.3), low=0.8)
+    # What is to be watched: this falls.
+    statistical.assert_within("norm left", np.max(norms[:, -1] / norms[:, 0]), high=0.05)

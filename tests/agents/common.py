@@ -9,11 +9,12 @@ import numpy as np
 import optax
 
 from driftpolicy.batch import Batch
+from tests import statistical
 
 # Most of the time of these tests is the compiler's: the programs run once, or for a second.
 ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 LOOP = ONCE | {"xla_backend_optimization_level": 1}
-KEY = jax.random.key(7)
+KEY = statistical.key(7)
 
 
 def make_batch(seed=0, size=6):

@@ -15,6 +15,7 @@ from driftpolicy.agents import DFP, METHODS, DFPConfig
 from driftpolicy.agents.dfp import soft_weights
 from driftpolicy.drifting import drift_loss
 from driftpolicy.errors import UserError
+from tests import statistical
 from tests.agents.common import (
     KEY,
     LOOP,
@@ -48,7 +49,7 @@ def fresh(config, key):
 
 def create(config=SMALL, seed=0):
     # One program for all: what these options change is not in the parameters.
-    return dataclasses.replace(fresh(SMALL, jax.random.key(seed)), config=config)
+    return dataclasses.replace(fresh(SMALL, statistical.key(seed)), config=config)
 
 
 def online(config=SMALL):
@@ -216,11 +217,12 @@ def test_the_backup_is_of_a_decision_at_the_next_state():
     np.testing.assert_allclose(metrics["q_target"], np.mean(backup[:4]), rtol=1e-4)
 
 
+@pytest.mark.statistical
 def test_candidates_are_not_the_generated_samples():
     """One of each, from equal networks: with the same noise they would be one and the same."""
     config = dataclasses.replace(SMALL, generated=1, candidates=1, positives=1)
     _, metrics = update(create(config).start_online(), make_batch(), KEY)
-    assert metrics["improvement_scale"] > 0.01
+    statistical.assert_within("scale", metrics["improvement_scale"], low=0.01)
 
 
 # --- the soft target ----------------------------------------------------------------------------
@@ -342,13 +344,16 @@ BANDIT = DFPConfig(
 )
 
 
+SEEDS = 8
+
+
 @partial(jax.jit, static_argnums=2, compiler_options=LOOP)
 def play(agents, keys, steps):
     """Train each; the weight of the first mode and the share of samples that are at a mode."""
 
     def one(agent, key):
         agent = train(agent, key, steps)
-        samples = agent.actor.sample(jnp.ones(1), 2000, key=jax.random.key(0))
+        samples = agent.actor.sample(jnp.ones(1), 2000, key=jax.random.fold_in(key, 0))
         distance = jnp.linalg.norm(samples[:, None] - MODES[None], axis=-1)
         first = jnp.mean(distance[:, 0] < distance[:, 1])
         return agent, first, jnp.mean(jnp.min(distance, axis=1) < 0.3)
@@ -358,42 +363,48 @@ def play(agents, keys, steps):
 
 @pytest.fixture(scope="module")
 def cloned():
-    """Three seeds after the offline phase."""
-    keys = jax.random.split(jax.random.key(3), 3)
+    """Eight seeds after the offline phase."""
+    keys = jax.random.split(statistical.key(3), SEEDS)
     create = jax.jit(jax.vmap(lambda key: DFP.create(BANDIT, 1, 1, key)), compiler_options=ONCE)
     return play(create(keys), keys, 1000)
 
 
+@pytest.mark.statistical
 def test_cloning_keeps_both_modes_and_flattens_their_weights(cloned):
-    """With one positive per state, 0.7 comes out as 0.57 to 0.68 (16 seeds), 0.64 on average."""
+    """With one positive per state, a weight of 0.7 comes out flatter, on average over the seeds.
+
+    A single training is chaotic: its weight depends on the rounding of its first steps.
+    """
     _, first, at_a_mode = cloned
-    assert np.all((first > 0.5) & (first < 0.75))
-    assert 0.5 < np.mean(first) < 0.69
-    assert np.all(at_a_mode > 0.8)
+    statistical.assert_within("first", np.mean(first), 0.55, 0.69)
+    statistical.assert_within("at a mode", np.mean(at_a_mode), low=0.8)
 
 
+@pytest.mark.slow
+@pytest.mark.statistical
 def test_improvement_moves_the_mass_and_the_anchor_holds_it_back(cloned):
-    """From 0.36 on the better mode to 0.62 with an anchor that stays, 0.81 with one that moves.
+    """The better mode gains with an anchor that stays, and more with one that moves.
 
-    (Averages of 16 seeds.) The rest is the cloning, which goes on.
+    The rest is the cloning, which goes on.
     """
     agents, first, _ = cloned
     values = jax.jit(jax.vmap(lambda agent, chunks: agent.critic.score(jnp.ones(1), chunks)))(
-        agents, jnp.tile(MODES, (3, 1, 1))
+        agents, jnp.tile(MODES, (SEEDS, 1, 1))
     )
-    np.testing.assert_allclose(values[:, 1], 1.0, atol=0.15)
-    assert np.all(values[:, 0] < 0.3)
+    statistical.assert_within("better value", np.mean(values[:, 1]), 0.85, 1.15)
+    statistical.assert_within("other value", np.mean(values[:, 0]), high=0.35)
 
     better = {}
     for rate in (0.0, 1.0):
         config = dataclasses.replace(BANDIT, anchor_rate=rate)
         started = dataclasses.replace(agents.start_online(), config=config)
-        after, other, at_a_mode = play(started, jax.random.split(jax.random.key(4), 3), 300)
+        keys = jax.random.split(statistical.key(4), SEEDS)
+        after, other, at_a_mode = play(started, keys, 300)
         better[rate] = 1 - other
-        assert np.all(at_a_mode > 0.8)
+        statistical.assert_within(f"at a mode, rate {rate}", np.mean(at_a_mode), low=0.8)
         if rate == 0.0:
             assert_same(after.anchor, agents.actor)
-    assert np.all(better[0.0] > (1 - first) + 0.1)
-    assert np.all(better[1.0] > better[0.0] + 0.03)
-    assert np.mean(better[1.0] - better[0.0]) > 0.1
-    assert np.all(better[1.0] > 0.7)
+    gain = np.mean(better[0.0] - (1 - first))
+    statistical.assert_within("gain with an anchor that stays", gain, low=0.1)
+    statistical.assert_within("moved further", np.mean(better[1.0] - better[0.0]), low=0.1)
+    statistical.assert_within("better mode", np.mean(better[1.0]), low=0.7)

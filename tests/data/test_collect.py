@@ -31,11 +31,12 @@ def used(family: str, kind: str, seed: int = 3) -> Collector:
     return Collector(family, kind, seed)
 
 
+SLOW = [pytest.mark.slow, pytest.mark.simulator]
 SCENES = [
     ("cube-single", "play", 28),
-    ("cube-double", "play", 37),
-    ("scene", "play", 40),
-    ("puzzle-3x3", "noisy", 55),
+    pytest.param("cube-double", "play", 37, marks=SLOW),
+    pytest.param("scene", "play", 40, marks=SLOW),
+    pytest.param("puzzle-3x3", "noisy", 55, marks=SLOW),
 ]
 
 
@@ -67,7 +68,9 @@ def test_other_seeds_give_other_episodes():
     assert not np.array_equal(one["observations"][0], two["observations"][0])
 
 
-@pytest.mark.parametrize(("family", "steps"), [("cube-double", 250), ("scene", 120)])
+@pytest.mark.parametrize(
+    ("family", "steps"), [("cube-double", 250), pytest.param("scene", 120, marks=SLOW)]
+)
 def test_rows_hold_what_the_simulator_said(family, steps, monkeypatch):
     """Row t: the observation and state before action t, also where the oracle changes target."""
     collector = used(family, "play")
@@ -159,6 +162,7 @@ def run(path, processes=1, **changes):
     return list(collect("cube-single", "play", path, **options))
 
 
+@pytest.mark.simulator
 def test_data_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
     assert run(tmp_path / "two.npz", 2) == [1, 2, 3]
     monkeypatch.setattr(collecting, "Workers", Here)

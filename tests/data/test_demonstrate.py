@@ -19,6 +19,8 @@ from driftpolicy.envs.robomimic import HORIZONS
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 
+pytestmark = [pytest.mark.slow, pytest.mark.simulator]
+
 HUMAN = Path(__file__).parents[3] / "shared/data/robosuite-1.4.1-lift-panda/demo.hdf5"
 human = pytest.mark.skipif(
     not HUMAN.exists(), reason="robosuite 1.4.1's human Lift demonstrations are not here"

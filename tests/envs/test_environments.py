@@ -18,6 +18,12 @@ NAMES = (
     "puzzle-3x3-play-singletask-task4-v0",
 )
 
+# The quick tests take the first scene.
+SCENES = [
+    CUBE,
+    *(pytest.param(name, marks=[pytest.mark.slow, pytest.mark.simulator]) for name in NAMES[1:]),
+]
+
 
 def fresh(name: str) -> Environment:
     return make_environment(find_task(name))
@@ -42,7 +48,7 @@ def same(left: list, right: list) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENES)
 def test_the_seed_decides_the_trajectory_whatever_came_before(name):
     environment = used(name)
     environment.reset(1)
@@ -61,7 +67,7 @@ def test_the_seed_decides_the_trajectory_whatever_came_before(name):
     assert not np.array_equal(after_another[0], environment.reset(8))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENES)
 def test_dimensions_and_types(name):
     environment = used(name)
     observation = environment.reset(0)
@@ -75,7 +81,7 @@ def test_dimensions_and_types(name):
     assert step[2:] == (False, False, False)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENES)
 def test_the_goal_is_told_in_words(name):
     environment = used(name)
     environment.reset(0)
@@ -125,7 +131,7 @@ def test_success_in_the_last_step_terminates_and_does_not_truncate():
 # Sessions
 
 
-@pytest.mark.parametrize("name", [NAMES[1], NAMES[3]])
+@pytest.mark.parametrize("name", [SCENES[1], SCENES[3]])
 def test_a_session_is_restored_in_mid_episode(name):
     """To the bit, also with float64 actions, into an environment with another past."""
     session = Session(fresh(name))

@@ -17,6 +17,8 @@ from driftpolicy.envs.robomimic import (
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.evaluation import evaluation_workers
 
+pytestmark = [pytest.mark.slow, pytest.mark.simulator]
+
 DIMENSIONS = {"lift": 19, "can": 23, "square": 23}
 
 

@@ -66,6 +66,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_of_recordings_alone_is_compared_where_they_are(tmp_path, capsys):
     rng = np.random.default_rng(0)
     episodes = [

@@ -31,8 +31,11 @@ from tests.export.common import (
     write_run,
 )
 
+QUICK = {"dfp", "iql"}  # the others are made of the same operators, or of more of them
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
 
-@pytest.mark.parametrize("method", METHODS)
+
+@pytest.mark.parametrize("method", NAMES)
 def test_the_file_decides_as_the_agent(method, tmp_path):
     run = write_run(tmp_path / "run", method, scaling=SCALING)
     exported = export_policy(run, tmp_path / "policy.onnx", states=300)

@@ -9,6 +9,8 @@ from driftpolicy.training.plots import plot_curves
 
 from .conftest import assert_same_run, run_to_end, tiny
 
+pytestmark = [pytest.mark.slow, pytest.mark.simulator]
+
 
 @pytest.mark.parametrize("method", ["qc-fql", "mvp-topk"])
 def test_a_method_is_one_word(data_file, dataset, workers, tmp_path, method):

@@ -19,6 +19,8 @@ from driftpolicy.training.updates import Request, update
 
 from .conftest import TASK, assert_same_run, run_to_end, tiny, trainer_of
 
+pytestmark = [pytest.mark.slow, pytest.mark.simulator]
+
 
 def by_hand(config, dataset):
     """Section 5 of ``method.md``, one step at a time; the replay is copied anew for each."""

@@ -80,6 +80,8 @@ def shards(data_file, tmp_path_factory):
     return open_shards(find_task(TASK), folder)
 
 
+@pytest.mark.slow
+@pytest.mark.simulator
 def test_a_run_from_the_disk_is_the_run_from_the_device(
     data_file, dataset, shards, workers, tmp_path
 ):

@@ -66,6 +66,7 @@ def test_dying_between_checkpoints_changes_nothing(
     assert_same_run((folder, trainer), whole)
 
 
+@pytest.mark.slow
 def test_same_seed_same_run_other_seed_other_run(data_file, dataset, workers, whole, tmp_path):
     folder, trainer, _ = run_to_end(tiny(data_file), tmp_path / "same", dataset, workers)
     assert_same_run((folder, trainer), whole)
@@ -102,6 +103,7 @@ def test_without_an_offline_phase(data_file, dataset, workers, tmp_path):
     assert trainer.agent.anchor is not None
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(data_file, dataset, workers, whole, tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "run")
     trainer = trainer_of(tiny(data_file), folder, dataset, workers)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
+import pytest
 
 from driftpolicy.agents import DFP, DFPConfig
 from driftpolicy.envs.tasks import find_task
@@ -64,6 +65,8 @@ def test_long_goals_take_two_lines_and_end_in_an_ellipsis():
     assert all(font.getlength(line) <= 460 for line in lines)
 
 
+@pytest.mark.slow
+@pytest.mark.simulator
 def test_a_film_of_two_chunks(tmp_path, monkeypatch):
     """Frames are the scene before the first step and after each."""
     out = tmp_path / "film.mp4"
