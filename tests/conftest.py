@@ -5,6 +5,8 @@ import os
 import shutil
 import tempfile
 
+from tests.compiling import FLAGS
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The processes that tests start and kill compile the same programs: once is enough.
 _cache = tempfile.mkdtemp(prefix="driftpolicy-compiled-")
@@ -12,8 +14,7 @@ atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Most of the tests' time is the compiler's, for programs that run once or for a second.
-_QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", _QUICK)
+os.environ.setdefault("XLA_FLAGS", FLAGS)
 
 import jax
 from hypothesis import HealthCheck, settings

@@ -18,6 +18,7 @@ from scipy.stats import norm
 
 from driftpolicy.drifting import drift_loss, mean_shift_field
 from tests import statistical
+from tests.compiling import ONCE
 
 FORMS = [
     (kernel, form) for kernel in ("laplace", "gaussian") for form in ("two-sided", "mean-shift")
@@ -116,7 +117,6 @@ def problem(seed, batch=3, generated=4, positives=3, dim=2):
 
 
 # Most of the time of this file is the compiler's: these programs run once.
-ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 @partial(jax.jit, static_argnames=("temperatures", "kernel", "form"), compiler_options=ONCE)

@@ -9,12 +9,9 @@ import pytest
 
 from driftpolicy.networks import MLP, CriticEnsemble, LayerNorm, Linear, Pushforward
 from tests import statistical
+from tests.compiling import ONCE
 
-# Most of the time of this file is the compiler's: these programs run once.
-once = partial(
-    jax.jit,
-    compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False},
-)
+once = partial(jax.jit, compiler_options=ONCE)
 
 
 def normal(seed, *shape):

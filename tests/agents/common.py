@@ -10,10 +10,8 @@ import optax
 
 from driftpolicy.batch import Batch
 from tests import statistical
+from tests.compiling import LOOP, ONCE
 
-# Most of the time of these tests is the compiler's: the programs run once, or for a second.
-ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-LOOP = ONCE | {"xla_backend_optimization_level": 1}
 KEY = statistical.key(7)
 
 

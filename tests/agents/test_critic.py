@@ -14,6 +14,7 @@ from driftpolicy.agents.base import AgentConfig, polyak
 from driftpolicy.agents.critic import Critic
 from driftpolicy.batch import Batch
 from tests import statistical
+from tests.compiling import LOOP, ONCE
 
 # Four ways a window of two steps can lie in its episode.
 INSIDE, SUCCESS_AT_ITS_END, SUCCESS_WITHIN, CUT_WITHIN = range(4)
@@ -36,11 +37,6 @@ def constant(critic, values):
         for member, value in zip(critic.members, values, strict=True)
     )
     return eqx.tree_at(lambda c: c.members, critic, members)
-
-
-# Most of the time of this file is the compiler's: these programs run once, or for a second.
-ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-LOOP = ONCE | {"xla_backend_optimization_level": 1}
 
 
 @partial(jax.jit, static_argnums=(0, 1), compiler_options=ONCE)

@@ -68,7 +68,7 @@ def test_long_goals_take_two_lines_and_end_in_an_ellipsis():
 @pytest.mark.slow
 @pytest.mark.simulator
 def test_a_film_of_two_chunks(tmp_path, monkeypatch):
-    """Frames are the scene before the first step and after each."""
+    """Frames are the scene before the first step and after every second one, of 20 a second."""
     out = tmp_path / "film.mp4"
     agent = DFP.create(DFPConfig(actor_hidden=(8,), critic_hidden=(8,)), 28, 5, jax.random.key(0))
     told = []
@@ -88,7 +88,7 @@ def test_a_film_of_two_chunks(tmp_path, monkeypatch):
     results = video.film(agent, find_task(TASK), out, seed=0, episodes=1, key=key, label="dfp")
     assert len(results) == 1
     frames = read_film(out, height=480 + HEIGHT, width=480)
-    assert len(frames) == 1 + 2 * 5
+    assert len(frames) == 1 + 2 * 5 // 2
     value, episode = told[0]
     assert episode == "episode 1 of 1"
     assert math.isfinite(value)

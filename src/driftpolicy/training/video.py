@@ -24,11 +24,12 @@ from driftpolicy.training.evaluation import Decider, episode_seeds
 
 _SIZE = 480  # pixels, both ways
 _BLOCK = 16  # a multiple of so many pixels suits every codec
-_RATE = 20  # frames per second where the control rate, which makes a film real, is not known
+_RATE = 20.0  # control steps per second, where an environment does not say
+_FRAMES = 10  # per second of a film, about: in software, drawing one takes longer than a step
 
 
 class _Filmed:
-    """An environment that writes a frame of every step to a video file, words above it."""
+    """An environment that writes frames to a video file as it steps, words above them."""
 
     def __init__(self, environment: Environment):
         self.environment = environment
@@ -37,6 +38,9 @@ class _Filmed:
         self.observation_dim = environment.observation_dim
         self.action_dim = environment.action_dim
         self.control_rate = environment.control_rate
+        rate = environment.control_rate or _RATE
+        self._every = max(1, round(rate / _FRAMES))  # steps per frame
+        self.frames_per_second = rate / self._every
 
     def reset(self, seed: int) -> np.ndarray:
         observation = self.environment.reset(seed)
@@ -46,7 +50,8 @@ class _Filmed:
     def step(self, action: np.ndarray) -> Step:
         step = self.environment.step(action)
         self.caption = replace(self.caption, step=self.caption.step + 1, success=step.success)
-        self.frame()
+        if self.caption.step % self._every == 0:
+            self.frame()
         return step
 
     def goal(self) -> str:
@@ -89,7 +94,7 @@ class FilmRunner(EpisodeRunner):
         """Start the film; ``label`` says whose policy acts."""
         import imageio.v2 as imageio
 
-        rate = self._film.control_rate or _RATE
+        rate = self._film.frames_per_second
         try:
             Path(out).parent.mkdir(parents=True, exist_ok=True)
             self._film.writer = imageio.get_writer(out, fps=rate, macro_block_size=_BLOCK)
@@ -107,7 +112,7 @@ class FilmRunner(EpisodeRunner):
         """As in an evaluation; the last scene of an episode stands for a moment."""
         reply = super().execute(chunk)
         if isinstance(reply, Episode):
-            self._film.frame(times=_RATE)
+            self._film.frame(times=_FRAMES)
         return reply
 
     def close(self) -> None:
