@@ -275,8 +275,9 @@ def test_act_takes_the_best_of_its_samples(name):
 
 # --- the bandit of common.py ---------------------------------------------------------------------
 
-# The least and the most that a method's decisions are worth on average after both phases.
-WORTH = dict.fromkeys(METHODS, (0.85, 1.0))
+# The least and the most that a method's decisions are worth on average after both phases; no
+# decision is worth more than 1.
+WORTH = dict.fromkeys(METHODS, (0.85, np.inf))
 WORTH["bc"] = (0.35, 0.65)  # imitates the mean of both modes, and knows nothing better
 SEEDS = 8
 

@@ -18,9 +18,12 @@ from driftpolicy.data.verify import mismatches, replay
 from driftpolicy.envs.robomimic import HORIZONS
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from tests import statistical
+from tests.statistical import assert_within
 
 pytestmark = [pytest.mark.slow, pytest.mark.simulator]
 
+SEED = statistical.seed(0)
 HUMAN = Path(__file__).parents[3] / "shared/data/robosuite-1.4.1-lift-panda/demo.hdf5"
 human = pytest.mark.skipif(
     not HUMAN.exists(), reason="robosuite 1.4.1's human Lift demonstrations are not here"
@@ -31,27 +34,32 @@ human = pytest.mark.skipif(
 def file(tmp_path_factory):
     """Seven demonstrations of Lift: each operator, and the first once more."""
     path = tmp_path_factory.mktemp("demos") / "lift.hdf5"
-    counts = demonstrate.collect("Lift", path, episodes=7, seed=0, processes=2)
+    counts = demonstrate.collect("Lift", path, episodes=7, seed=SEED, processes=2)
     assert list(counts) == list(range(1, 8))
     return path
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("environment", list(HORIZONS))
 def test_better_operators_succeed(environment):
-    demonstrator = demonstrate.Demonstrator(environment, seed=0)
+    """Nearly always: on Square 100 of 104 attempts, on the others 100 of 100."""
+    demonstrator = demonstrate.Demonstrator(environment, seed=SEED)
+    operators = ("better_operator_1", "better_operator_2")
     lengths = []
-    for operator, seed in itertools.product(("better_operator_1", "better_operator_2"), range(3)):
-        rows = demonstrator.attempt(operator, seed)
-        assert rows["rewards"][-1] == 1.0, (operator, seed)
-        lengths.append(len(rows["actions"]))
+    for operator, number in itertools.product(operators, range(3)):
+        rows = demonstrator.attempt(operator, SEED + number)
+        if rows["rewards"][-1] == 1.0:
+            lengths.append(len(rows["actions"]))
+    assert_within("successes of 6", len(lengths), low=3.0)
     assert max(lengths) < HORIZONS[environment]
 
 
+@pytest.mark.statistical
 def test_worse_operators_take_longer(file):
     with DemoFile(file) as demos:
         steps = [len(demos.demo(name).actions) for name in demos.names]
     better, worse = np.mean([steps[0], steps[1], steps[6]]), np.mean(steps[4:6])
-    assert worse > 1.5 * better
+    assert_within("worse / better", worse / better, low=1.5)
 
 
 def test_the_file_is_in_robomimics_layout(file):
@@ -101,15 +109,15 @@ def test_it_says_that_its_operators_are_scripts(file):
     assert told["origin"] == "collected"
     assert "scripted operators, not people; not the published dataset" in told["note"]
     assert sum(told["attempts"].values()) >= 7
-    assert told["seed"] == 0
+    assert told["seed"] == SEED
 
 
 def test_demonstrations_do_not_depend_on_the_number_of_processes(file, tmp_path):
     path = tmp_path / "one.hdf5"
-    list(demonstrate.collect("Lift", path, episodes=7, seed=0, processes=1))
+    list(demonstrate.collect("Lift", path, episodes=7, seed=SEED, processes=1))
     assert path.read_bytes() == file.read_bytes()
     other = tmp_path / "other.hdf5"
-    list(demonstrate.collect("Lift", other, episodes=1, seed=1, processes=1))
+    list(demonstrate.collect("Lift", other, episodes=1, seed=SEED + 1, processes=1))
     with DemoFile(other) as a, DemoFile(file) as b:
         assert not np.array_equal(a.demo("demo_0").states[0], b.demo("demo_0").states[0])
 
@@ -121,18 +129,21 @@ def test_it_trains_as_transitions(file):
     assert (dataset.rows.masks[~dataset.rows.last] == 0).sum() == 7
 
 
+@pytest.mark.statistical
 def test_replayed_actions_repeat_the_demonstrations(file):
     with DemoFile(file) as demos:
         assert mismatches(demos) == []
         for each in replay(demos, demos.names[:3]):
             assert each.recorded_success
             assert each.replayed_success
-            assert each.divergence[0] < 1e-5  # the solver starts elsewhere
+            # The solver starts elsewhere.
+            assert_within("first divergence", each.divergence[0], high=1e-5)
             # The controller starts anew at the first state: what it remembers is not stored.
-            assert each.divergence[-1] < 0.02
-            assert each.observation < 0.03
+            assert_within("last divergence", each.divergence[-1], high=0.02)
+            assert_within("observation", each.observation, high=0.03)
 
 
+@pytest.mark.statistical
 def test_observations_by_replay_are_those_recorded(file, tmp_path):
     """Without what was seen and earned, both come back from the states."""
     path = tmp_path / "states.hdf5"
@@ -147,8 +158,8 @@ def test_observations_by_replay_are_those_recorded(file, tmp_path):
     np.testing.assert_array_equal(found.rows.rewards, expected.rows.rewards)
     # robosuite samples what is seen a simulation step (2 ms) before the state at a step's end.
     apart = np.abs(found.rows.observations - expected.rows.observations)
-    assert apart.mean() < 1e-3
-    assert apart.max() < 0.03
+    assert_within("mean", apart.mean(), high=1e-3)
+    assert_within("most", apart.max(), high=0.03)
 
 
 def test_commands(file, capsys, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from driftpolicy.agents import METHODS
 from driftpolicy.training import checkpoints
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.restore import new_agent
+from tests import statistical
 
 TASK = "cube-single-play-singletask-task1-v0"
 OBSERVATION, ACTION = 5, 3
@@ -38,10 +39,10 @@ def random_agent(config: TrainConfig):
     """Fresh, with biases, norms and deviations as if trained: none is 0 or 1."""
 
     def shift(leaf):
-        drawn = np.random.default_rng(leaf.size).normal(size=leaf.shape)
+        drawn = np.random.default_rng([statistical.BASE_SEED, leaf.size]).normal(size=leaf.shape)
         return leaf + 0.3 * drawn.astype(np.float32)
 
-    agent = new_agent(config, OBSERVATION, ACTION, jax.random.key(0))
+    agent = new_agent(config, OBSERVATION, ACTION, statistical.key(0))
     actor, critic = jax.tree.map(shift, (agent.actor, agent.critic))
     return dataclasses.replace(agent, actor=actor, critic=critic)
 
