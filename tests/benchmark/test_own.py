@@ -130,6 +130,7 @@ def test_live_table(suite, runs):
     assert all(task_title(task).replace(" ", "-") in shown for task in TASK_NAMES)
 
 
+@pytest.mark.slow
 def test_page(suite, runs, tmp_path, capsys):
     """Its films are in folders that an address can name."""
     pytest.importorskip("jinja2", reason="needs Jinja: uv sync --extra benchmark")

@@ -7,7 +7,9 @@ from driftpolicy.envs.opengl import no_opengl
 from tests.opengl import BARE
 
 
-@pytest.mark.parametrize("value", ["glfw", "osmesa", "nonsense"])
+@pytest.mark.parametrize(
+    "value", ["osmesa", *(pytest.param(v, marks=pytest.mark.slow) for v in ("glfw", "nonsense"))]
+)
 def test_doctor_names_versions_devices_and_rendering(capfd, monkeypatch, value):
     monkeypatch.setenv("MUJOCO_GL", value)
     monkeypatch.setenv("PYTHONPATH", BARE)

@@ -120,6 +120,7 @@ def test_what_stays_online(shards, whole):
         assert shards.beside_replay(count) is shards
 
 
+@pytest.mark.slow
 def test_shards_are_converted_once_for_all_tasks_and_again_if_they_change(
     folder, parts, monkeypatch
 ):

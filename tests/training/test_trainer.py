@@ -42,7 +42,9 @@ class _Killed(BaseException):
     """Stands for a process that dies with whatever is on disk."""
 
 
-@pytest.mark.parametrize("deaths", [(3, 9), (14,), (17, 2, 25)])
+@pytest.mark.parametrize(
+    "deaths", [(3, 9), (14,), pytest.param((17, 2, 25), marks=pytest.mark.slow)]
+)
 def test_dying_between_checkpoints_changes_nothing(
     data_file, dataset, workers, whole, tmp_path, deaths
 ):
