@@ -7,18 +7,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quickstart": {
         "task": "cube-single-play-singletask-task1-v0",
         "offline_steps": 12_000,
-        "online_steps": 10_000,
+        "online_steps": 20_000,
         "warmup_steps": 500,
         "batch_size": 128,
-        "replay_capacity": 11_000,
-        "eval_every": 6_000,
+        "replay_capacity": 20_000,
+        "eval_every": 8_000,
         "log_every": 500,
         "checkpoint_every": 4_000,
-        "collect_episodes": 60,
+        "collect_episodes": 80,
         "actor_hidden": (256, 256),
         "critic_hidden": (256, 256),
         "learning_rate": 6e-4,
-        "decay_steps": 22_000,
+        "decay_steps": 32_000,
         # So short a training leaves the critic rough: its lower member and every window that holds
         # a success keep what is learned from chasing its errors.
         "critic_aggregation": "min",
@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 # A wide kernel beside the narrow one pulls every sample towards the data.
 _BRIEF_TEMPERATURES = (0.05, 0.5)
-_BRIEF_DFP = {"generated": 6, "best_of": 4, "temperatures": _BRIEF_TEMPERATURES}
+_BRIEF_DFP = {"generated": 8, "best_of": 4, "temperatures": _BRIEF_TEMPERATURES}
 PRESET_PLACES: dict[tuple[str, ...], dict[str, Any]] = {
     ("quickstart", "dfp-bc"): _BRIEF_DFP,
     ("quickstart", "dfp"): _BRIEF_DFP
