@@ -32,7 +32,10 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")  # by itself Ray gives way to whatever else runs
+        # As started by a script in the background: what it starts ignores interrupts.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        signal.signal(signal.SIGINT, handler)
         yield cluster
         cluster.shutdown()
 

@@ -188,6 +188,8 @@ def _run(program: tuple[str, ...], folder: str, cwd: str, cpus: int, gpus: float
     Returns:
         What went wrong in one line, or nothing.
     """
+    # Ray cancels by an interrupt, which a script's background job and all it starts ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not Path(cwd).is_dir() or not Path(folder).is_dir():
         return f"{folder} is not on machine {os.uname().nodename}: a cluster shares its files"
     environment = os.environ | dict.fromkeys(_THREADS, str(cpus))

@@ -58,7 +58,7 @@ class TrainConfig:
     default: the published data if they are there, else a collected file."""
     data_on: Literal["auto", "device", "host"] = "auto"
     """Where prior data stay: in the device's memory, or on the host, whence windows are read ahead;
-    auto: on the host if they are a folder of shards. Changes no result."""
+    auto: on the host if they are a folder of shards. Changes results by rounding alone."""
     data_cache: str | None = None
     """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
     skip_broken: bool = False
