@@ -63,13 +63,21 @@ def _apply(equation: Any, graph: Graph, arguments: list[Value]) -> list[Value]:
 
 def _unroll(parameters: dict[str, Any], graph: Graph, arguments: list[Value]) -> list[Value]:
     """The steps of a loop that carries values and collects none, one after the other."""
-    constants, carried = parameters["num_consts"], parameters["num_carry"]
-    fixed, carry = arguments[:constants], arguments[constants:]
-    if len(carry) != carried or len(parameters["jaxpr"].jaxpr.outvars) != carried:
+    fixed, carry, scanned = _loop_arguments(parameters, arguments)
+    if scanned or len(parameters["jaxpr"].jaxpr.outvars) != len(carry):
         raise UserError("cannot export a loop over arrays: no ONNX rule is written for it")
     for _ in range(parameters["length"]):
         carry = translate(parameters["jaxpr"], graph, [*fixed, *carry])
     return carry
+
+
+def _loop_arguments(parameters: dict[str, Any], arguments: list[Value]) -> list[list[Value]]:
+    """What a loop finds, what it carries, and the arrays that it goes over."""
+    if "ft_in" in parameters:  # since JAX 0.11
+        return [list(part) for part in parameters["ft_in"].update(arguments).unpack()]
+    first = parameters["num_consts"]
+    last = first + parameters["num_carry"]
+    return [arguments[:first], arguments[first:last], arguments[last:]]
 
 
 # --- one rule per primitive ----------------------------------------------------------------------
