@@ -1,0 +1,79 @@
+"""Milliseconds per gradient step at the quickstart's sizes, and how many cores a step uses.
+
+    uv run python benchmarks/quickstart.py [--rounds 7]
+
+The compiled blocks of `dfp train` alone, on random data, without environments. A block's products
+are shared between two threads in parts of well under a millisecond, so whatever else runs on a
+machine of two cores, at however low a priority, keeps the second thread from helping: run it beside
+`nice -n 19 sh -c 'while :; do :; done'` to see that.
+"""
+
+import argparse
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from common import ACTION, synthetic
+
+from driftpolicy.data.replay import Replay
+from driftpolicy.data.transitions import WindowSpec
+from driftpolicy.training.config import resolve
+from driftpolicy.training.restore import RunKeys, new_agent
+from driftpolicy.training.updates import Request, update
+
+OBSERVATION = 28  # cube-single's
+OFFLINE, ONLINE = 25, 5  # steps per block
+
+
+def requests() -> dict[str, Request]:
+    """A block of each phase."""
+    config = resolve(None, "dfp", "quickstart", {})
+    agent = new_agent(config, OBSERVATION, ACTION, RunKeys(0).init)
+    spec = WindowSpec(config.agent.chunk_length, config.agent.discount, True)
+    random = np.random.default_rng(0)
+    replay = Replay(config.replay_capacity, OBSERVATION, ACTION, slack=ONLINE + 2)
+    replay.start_episode(random.standard_normal(OBSERVATION, np.float32))
+    for _ in range(2000):
+        following = random.standard_normal(OBSERVATION, np.float32)
+        replay.add(random.uniform(-1, 1, ACTION), -1.0, False, following)
+    prior = synthetic(60_000, OBSERVATION).resident()
+    fixed = (RunKeys(0).update, 0)
+    size = config.batch_size
+    marks = np.stack([replay.marks()] * ONLINE)
+    return {
+        "offline": Request(agent, prior, None, None, *fixed, OFFLINE, spec, size, OFFLINE),
+        "online": Request(
+            agent.start_online(), prior, replay.mirror(), marks, *fixed, ONLINE, spec, size, ONLINE
+        ),
+    }
+
+
+def measure(request: Request, steps: int = 50) -> tuple[float, float]:
+    """Milliseconds per step, and processor time over time."""
+    processor, start = time.process_time(), time.perf_counter()
+    for _ in range(steps // request.steps):
+        jax.block_until_ready(update([request]))
+    spent, processor = time.perf_counter() - start, time.process_time() - processor
+    return 1e3 * spent / steps, processor / spent
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    blocks = requests()
+    for request in blocks.values():
+        measure(request)  # compiles
+    found = {phase: [] for phase in blocks}
+    for _ in range(rounds):
+        for phase, request in blocks.items():
+            found[phase].append(measure(request))
+    print(f"{jnp.ones(1).device}, jax {jax.__version__}; medians and ranges of {rounds} rounds")
+    for phase, rows in found.items():
+        times, cores = zip(*rows, strict=True)
+        middle, used = statistics.median(times), statistics.median(cores)
+        print(f"{phase}: {middle:.1f} ms ({min(times):.1f} to {max(times):.1f}), {used:.1f} cores")
