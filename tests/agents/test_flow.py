@@ -85,7 +85,7 @@ def test_flow_matching_recovers_a_gaussian():
     noise = jax.random.normal(statistical.key(1), (20_000, 2))
     samples = np.asarray(flow.integrate(jnp.ones((20_000, 1)), noise))
     assert_within("mean", samples.mean(axis=0) - MEAN, -0.04, 0.04)
-    assert_within("deviation", samples.std(axis=0) - DEVIATION, -0.06, 0.06)
+    assert_within("deviation", samples.std(axis=0) - DEVIATION, -0.08, 0.08)
     assert_within("correlation", np.corrcoef(samples.T)[0, 1], -0.06, 0.06)
     clipped = flow.sample(jnp.ones((5, 1)), 2000, key=KEY)
     assert np.abs(clipped).max() == 1.0  # 0.5 is wide enough to reach the end

@@ -15,12 +15,9 @@ from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import check_agreement
 from driftpolicy.export.decision import Decision
 from driftpolicy.export.run import export_policy
-from tests import statistical
 from tests.export.common import OBSERVATION, SCALING, random_agent, small_config, write_run
 
-STATES = (
-    np.random.default_rng(statistical.seed(0)).normal(size=(40, OBSERVATION)).astype(np.float32)
-)
+STATES = np.random.default_rng(0).normal(size=(40, OBSERVATION)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +43,12 @@ class Second(Policy):
         return chunk
 
 
-@pytest.mark.statistical
 def test_two_candidates_of_equal_value_are_no_disagreement(policy):
     agent = random_agent(small_config("dfp"))
     equal = jax.tree.map(jnp.zeros_like, agent.critic)
     decide = Decision(dataclasses.replace(agent, critic=equal), SCALING)
     agreement = check_agreement(Second(decide, policy), decide, STATES)
-    # In the others, clipping makes the chunks the same.
-    statistical.assert_within("ties", agreement.ties, low=5)
+    assert 5 < agreement.ties <= len(STATES)  # in the others, clipping makes the chunks the same
     assert f"but for {agreement.ties} in which they took two candidates" in agreement.words()
     with pytest.raises(UserError, match="in state 7 a chunk differs by"):
         check_agreement(Second(decide, policy, 0.1), decide, STATES)

@@ -41,7 +41,8 @@ NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) f
 def test_the_file_decides_as_the_agent(method, tmp_path):
     run = write_run(tmp_path / "run", method, scaling=SCALING)
     exported = export_policy(run, tmp_path / "policy.onnx", states=300)
-    statistical.assert_within("largest difference", exported.agreement.largest, 1e-9, 1e-5)
+    assert exported.agreement.largest > 0
+    statistical.assert_within("largest difference", exported.agreement.largest, high=1e-5)
     # Beside the decision rule that training and evaluation use, from the same key.
     agent, config, _ = load_agent(next((run / "checkpoints").iterdir()))
     seen = np.random.default_rng(1).normal(size=(20, OBSERVATION)).astype(np.float32)
