@@ -220,7 +220,7 @@ def test_a_chain_whose_success_within_a_window_is_dropped():
     """Published: the window from s2 teaches nothing, so s0 rests on a value never learned."""
     values = learn(CHAIN, "drop")
     s2 = values.mean(axis=0)[2]
-    statistical.assert_within("s2", s2, high=9.0)
+    statistical.assert_within("s2", s2, high=9.9)
     expected = np.array([-1.9 + 0.81 * s2, 8.0, 10.0])
     for state, error in zip((0, 1, 3), (values[:, [0, 1, 3]] - expected).T, strict=True):
         statistical.assert_within(f"s{state}", error, -0.3, 0.3)
