@@ -2,7 +2,7 @@
 
 A test that trains or samples takes its randomness from :func:`key`, asserts with
 :func:`assert_within`, and carries the mark ``statistical``. Each bound lies at least four standard
-deviations from the mean over 20 base seeds. ``tests/robustness.py`` measures that: it runs these
+deviations from the mean over many base seeds. ``tests/robustness.py`` measures that: it runs these
 tests under other seeds and instruction sets and reads the record.
 """
 
