@@ -116,9 +116,6 @@ def problem(seed, batch=3, generated=4, positives=3, dim=2):
     )
 
 
-# Most of the time of this file is the compiler's: these programs run once.
-
-
 @partial(jax.jit, static_argnames=("temperatures", "kernel", "form"), compiler_options=ONCE)
 def value_and_gradient(x, p, states=None, weights=None, **options):
     """The loss per state, the diagnostics and the gradient of the summed loss, in one program."""
