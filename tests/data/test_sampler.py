@@ -4,6 +4,7 @@ import dataclasses
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -109,10 +110,23 @@ def test_batches_depend_on_the_key_alone():
 def test_prior_data_are_put_on_the_device_once():
     dataset = dataset_of(episodes(5, number=0))
     assert dataset.resident() is dataset.resident()
-    changed = dataclasses.replace(LIVES[0][0], number=7)
-    replay = Replay(20, 2, ACTION_DIM, slack=2)
-    write(replay, changed, 0)
-    mirror = replay.mirror()
-    write(replay, changed, 1)
-    assert mirror.rewards[0] == 0  # a copy: the host's rows are written on
-    assert replay.rows.rewards[0] != 0
+
+
+def test_the_mirror_is_of_the_moment_at_which_it_was_asked_for():
+    """The host writes on at once, while the device is still at work."""
+    work = jax.jit(lambda x: jax.lax.fori_loop(0, 50, lambda _, x: jnp.tanh(x @ x), x))
+    x = jnp.ones((300, 300))
+    work(x).block_until_ready()
+    episode = dataclasses.replace(LIVES[0][0], number=7)
+    for capacity in (20, 20_000, 200_000):
+        for _ in range(5):
+            replay = Replay(capacity, 2, ACTION_DIM, slack=2)
+            write(replay, episode, 0)
+            before = [array.copy() for array in replay.rows]
+            busy = work(x)
+            mirror = replay.mirror()
+            write(replay, episode, 1)
+            replay.rows.observations[:] += 1
+            for array, copy in zip(mirror, before, strict=True):
+                np.testing.assert_array_equal(array, copy)
+            busy.block_until_ready()

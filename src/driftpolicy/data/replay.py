@@ -90,8 +90,12 @@ class Replay:
         return np.stack([self._first, self._transitions, newest], axis=1).astype(np.int32)
 
     def mirror(self) -> Rows:
-        """A copy of the rings on the device."""
-        return Rows(*(jnp.array(array) for array in self.rows))
+        """A copy of the rings on the device.
+
+        JAX reads a NumPy array some time after the call, behind the work under way: what it is
+        given here is a copy of its own, which the next step does not write to.
+        """
+        return Rows(*(jnp.asarray(array.copy()) for array in self.rows))
 
     def update_mirror(self, mirror: Rows) -> Rows:
         """The mirror with the last ``slack`` rows of each ring as they are now; consumes it."""
