@@ -41,7 +41,7 @@ def softmax(values):
 
 
 def reference_shift(x, positives, negatives, bandwidth):
-    """Section 2, one expectation after the other."""
+    """The formula of ``mean_shift_field``, one expectation after the other."""
     field = np.zeros_like(x)
     for i in range(len(x)):
         for sign, samples in ((1, positives), (-1, negatives)):
@@ -55,7 +55,7 @@ def reference_shift(x, positives, negatives, bandwidth):
 
 
 def reference_drift(generated, positives, temperatures, kernel, form, state_weights, weights):
-    """Section 2a, steps 1 to 6. States of weight 0 are skipped, which is what weight 0 means."""
+    """``drift_loss`` by its formulas. States of weight 0 are skipped: that is what it means."""
     states = [b for b in range(len(generated)) if state_weights[b] != 0]
     G, S = generated.shape[1:]
     J = G + positives.shape[1]

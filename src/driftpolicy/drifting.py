@@ -99,7 +99,7 @@ def _two_sided_coefficients(
     target_weights: Float[Array, "batch targets"],
     generated: int,
 ) -> Float[Array, "batch generated targets"]:
-    """Steps 3 and 4: ``C_pos = A_pos sum_j A_neg``, ``C_neg = -A_neg sum_j A_pos``."""
+    """The two-sided form: ``C_pos = A_pos sum_j A_neg``, ``C_neg = -A_neg sum_j A_pos``."""
     affinity = _affinity(logits) * target_weights[:, None]
     negative, positive = affinity[..., :generated], affinity[..., generated:]
     attract = positive * jnp.sum(negative, axis=-1, keepdims=True)
@@ -112,7 +112,7 @@ def _mean_shift_coefficients(
     target_weights: Float[Array, "batch targets"],
     generated: int,
 ) -> Float[Array, "batch generated targets"]:
-    """Section 2: the mean shift to the positives minus the mean shift to the negatives."""
+    """The mean-shift form: the shift to the positives minus the shift to the negatives."""
     logits = logits + jnp.log(target_weights)[:, None]
     attract = jax.nn.softmax(logits[..., generated:], axis=-1)
     repel = -jax.nn.softmax(logits[..., :generated], axis=-1)
@@ -128,7 +128,7 @@ def _field(
     kernel: Kernel,
     form: Form,
 ) -> tuple[Float[Array, "batch generated dim"], Float[Array, ""], DriftInfo]:
-    """The summed normalised force ``F``, ``sigma``, and the diagnostics (steps 1 to 5)."""
+    """The summed normalised force ``F``, ``sigma``, and the diagnostics."""
     batch, count, dim = generated.shape
     targets = jnp.concatenate([generated, positives], axis=1)
     target_weights = jnp.ones((batch, targets.shape[1]), generated.dtype)
@@ -204,8 +204,8 @@ def drift_loss(
             holds, and its loss is 0. Default: all 1.
         positive_weights: factors >= 0 on the affinities of the positives. Default: all 1.
         kernel: ``exp(-d / tau)`` ("laplace") or ``exp(-d^2 / 2 tau^2)`` ("gaussian").
-        form: "two-sided" as above, or the plain "mean-shift" difference of section 2 of the theory,
-            where the weights of the positives weigh the kernel average.
+        form: "two-sided" as above, or the plain "mean-shift" difference, as in
+            :func:`mean_shift_field`, where the weights of the positives weigh the kernel average.
 
     Returns:
         The loss per state, and the diagnostics. Computed in float32 or wider whatever the inputs. A

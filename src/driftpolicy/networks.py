@@ -169,7 +169,7 @@ class Actor(eqx.Module):
 
 
 class Pushforward(Actor):
-    """The one-step policy ``a = f(eps, s)``, ``pi(.|s) = f(., s)# N(0, I)`` (``method.md`` 1)."""
+    """The one-step policy ``a = f(eps, s)``, ``pi(.|s) = f(., s)# N(0, I)``."""
 
     mlp: MLP
     chunk_dim: int = eqx.field(static=True)

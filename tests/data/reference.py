@@ -1,4 +1,4 @@
-"""Windows by loops over lists of episodes, from ``method.md`` 3.
+"""Windows by loops over lists of episodes, as ``docs/methods/dfp.md`` defines them.
 
 Knows nothing of rows and rings.
 """

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.simulator]
 
 
 def by_hand(config, dataset):
-    """Section 5 of ``method.md``, one step at a time; the replay is copied anew for each."""
+    """Both phases (``docs/methods/dfp.md``), step by step; the replay is copied anew for each."""
     keys = RunKeys(config.seed)
     length = config.agent.chunk_length
     spec = WindowSpec(length, config.agent.discount)

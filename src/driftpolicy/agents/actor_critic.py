@@ -24,7 +24,7 @@ _Config = TypeVar("_Config", bound=AgentConfig)
 
 
 class ActorCritic(Agent[_Config]):
-    """An actor and the critic of ``method.md`` 3, trained by ``L_Q + L_actor`` in one step."""
+    """An actor and a critic, trained by ``L_Q + L_actor`` in one step (``docs/methods/dfp.md``)."""
 
     actor: Any
     critic: Critic
@@ -126,7 +126,7 @@ class ActorCritic(Agent[_Config]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImprovementConfig(AgentConfig):
-    """Methods that improve towards their anchor's best candidates (``method.md`` 4)."""
+    """Methods that improve towards their anchor's best candidates (``docs/methods/dfp.md``)."""
 
     candidates: int = 16
     """N, samples of the anchor per state among which the positives are chosen."""

@@ -1,4 +1,4 @@
-"""The critic all methods share: H-step backups in chunk space (``method.md`` 3)."""
+"""The critic all methods share: H-step backups in chunk space (``docs/methods/dfp.md``)."""
 
 import equinox as eqx
 import jax

@@ -77,7 +77,7 @@ class DFP(AnchoredActorCritic[DFPConfig]):
     def actor_loss(
         self, actor: Any, batch: Batch, guidance: Positives | None, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
-        """``L_BC + lambda L_topK`` on the same Ngen samples of the policy (``method.md`` 4).
+        """``L_BC + lambda L_topK`` on the same Ngen samples of the policy.
 
         ``L_BC`` counts only windows that lie in one episode; ``L_topK`` needs no window.
         """

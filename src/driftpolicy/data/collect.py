@@ -1,4 +1,4 @@
-"""Collecting OGBench data on the user's machine with OGBench's own oracles (``benchmark.md``).
+"""Collecting OGBench data on the user's machine with OGBench's own oracles.
 
 ``play``: plan oracle, noise 0.1, smoothing 0.5. ``noisy``: Markov oracle, noise 0.1, a random
 action with probability 0.1. Episodes of 1001 steps. An episode is a pure function of (seed,

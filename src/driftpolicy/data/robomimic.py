@@ -1,6 +1,6 @@
 """Robomimic's datasets: where they are, and reading one as transitions of a task.
 
-Rewards and ends follow the protocol of ``benchmark.md``, whatever the file says: success - 1, and a
+Rewards and ends follow the published protocol, whatever the file says: success - 1, and a
 demonstration ends where it first succeeds, as an episode of the environment does.
 """
 

@@ -23,7 +23,7 @@ from driftpolicy.scaling import Scaling
 
 @dataclasses.dataclass(frozen=True)
 class WindowSpec:
-    """How rows become a training window (``method.md`` 3)."""
+    """How rows become a training window (``docs/methods/dfp.md``)."""
 
     length: int
     """H, transitions per window."""

@@ -20,7 +20,7 @@ _OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.nam
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The protocol of ``benchmark.md``; the defaults are the paper's."""
+    """A run's protocol; the defaults are those of arXiv 2605.07727."""
 
     task: str
     """The task's name (dfp tasks lists them)."""
