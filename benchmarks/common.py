@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +84,8 @@ def show(figures: Sequence[Figure]) -> None:
 
 # Measuring.
 
+_Measured = TypeVar("_Measured")
+
 
 def milliseconds(function: Callable[[], object], repeats: int = 1) -> float:
     """Per call, with what it returns waited for."""
@@ -94,7 +96,7 @@ def milliseconds(function: Callable[[], object], repeats: int = 1) -> float:
     return 1e3 * (time.perf_counter() - start) / repeats
 
 
-def in_turn(rounds: int, *measurements: Callable[[], float]) -> list[list[float]]:
+def in_turn(rounds: int, *measurements: Callable[[], _Measured]) -> list[list[_Measured]]:
     """Each measurement once a round; the rounds of each. What drifts, drifts for all of them."""
     for measure in measurements:
         measure()  # compiles

@@ -9,13 +9,15 @@ machine of two cores, at however low a priority, keeps the second thread from he
 """
 
 import argparse
+import dataclasses
 import statistics
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import ACTION, synthetic
+from common import ACTION, in_turn, synthetic
 
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
@@ -31,23 +33,35 @@ def requests() -> dict[str, Request]:
     """A block of each phase."""
     config = resolve(None, "dfp", "quickstart", {})
     agent = new_agent(config, OBSERVATION, ACTION, RunKeys(0).init)
-    spec = WindowSpec(config.agent.chunk_length, config.agent.discount, True)
+    keep = config.agent.terminal_windows == "keep"
+    spec = WindowSpec(config.agent.chunk_length, config.agent.discount, keep)
     random = np.random.default_rng(0)
     replay = Replay(config.replay_capacity, OBSERVATION, ACTION, slack=ONLINE + 2)
     replay.start_episode(random.standard_normal(OBSERVATION, np.float32))
     for _ in range(2000):
         following = random.standard_normal(OBSERVATION, np.float32)
         replay.add(random.uniform(-1, 1, ACTION), -1.0, False, following)
-    prior = synthetic(60_000, OBSERVATION).resident()
-    fixed = (RunKeys(0).update, 0)
-    size = config.batch_size
-    marks = np.stack([replay.marks()] * ONLINE)
-    return {
-        "offline": Request(agent, prior, None, None, *fixed, OFFLINE, spec, size, OFFLINE),
-        "online": Request(
-            agent.start_online(), prior, replay.mirror(), marks, *fixed, ONLINE, spec, size, ONLINE
-        ),
-    }
+    offline = Request(
+        agent=agent,
+        prior=synthetic(60_000, OBSERVATION).resident(),
+        replay=None,
+        marks=None,
+        key=RunKeys(0).update,
+        first=0,
+        count=OFFLINE,
+        spec=spec,
+        batch_size=config.batch_size,
+        steps=OFFLINE,
+    )
+    online = dataclasses.replace(
+        offline,
+        agent=agent.start_online(),
+        replay=replay.mirror(),
+        marks=np.stack([replay.marks()] * ONLINE),
+        count=ONLINE,
+        steps=ONLINE,
+    )
+    return {"offline": offline, "online": online}
 
 
 def measure(request: Request, steps: int = 50) -> tuple[float, float]:
@@ -66,14 +80,9 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     blocks = requests()
-    for request in blocks.values():
-        measure(request)  # compiles
-    found = {phase: [] for phase in blocks}
-    for _ in range(rounds):
-        for phase, request in blocks.items():
-            found[phase].append(measure(request))
+    found = in_turn(rounds, *(partial(measure, request) for request in blocks.values()))
     print(f"{jnp.ones(1).device}, jax {jax.__version__}; medians and ranges of {rounds} rounds")
-    for phase, rows in found.items():
+    for phase, rows in zip(blocks, found, strict=True):
         times, cores = zip(*rows, strict=True)
         middle, used = statistics.median(times), statistics.median(cores)
         print(f"{phase}: {middle:.1f} ms ({min(times):.1f} to {max(times):.1f}), {used:.1f} cores")

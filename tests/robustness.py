@@ -70,6 +70,9 @@ def unexplained(seeds: Values, others: dict[str, Values]) -> list[str]:
     lines = []
     for isa, found in others.items():
         for place, records in found.items():
+            if place not in seeds:  # native runs failed before, or there were none
+                lines.append(f"{' '.join(place)} under {isa}: no native value to compare with")
+                continue
             known = np.concatenate([record["values"] for record in seeds[place]])
             values = np.concatenate([record["values"] for record in records])
             spread = np.ptp(known) + 1e-3 * np.abs(known).max()

@@ -14,9 +14,7 @@ from driftpolicy.training.checkpoints import restore_tree, tree_arrays
 from tests import statistical
 from tests.agents.common import (
     KEY,
-    LOOP,
     MODES,
-    ONCE,
     act,
     assert_same,
     make_batch,
@@ -27,6 +25,7 @@ from tests.agents.common import (
     update,
     value_of,
 )
+from tests.compiling import LOOP, ONCE
 
 # Of two names for one class, which differ in their numbers, the quick tests take one.
 SECOND = {"bfn", "fql", "mvp", "dfp-bc"}

@@ -12,7 +12,8 @@ from driftpolicy.agents import METHODS
 from driftpolicy.agents.critic import Critic
 from driftpolicy.networks import CriticEnsemble
 from tests import statistical
-from tests.agents.common import KEY, ONCE, make_batch, minimise
+from tests.agents.common import KEY, make_batch, minimise
+from tests.compiling import ONCE
 
 BEST = jnp.array([0.6, -0.4, 0.1, 0.3])
 

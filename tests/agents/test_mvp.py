@@ -18,7 +18,8 @@ from driftpolicy.agents.mvp import (
 )
 from driftpolicy.networks import VelocityField
 from tests import statistical
-from tests.agents.common import KEY, ONCE, make_batch, minimise
+from tests.agents.common import KEY, make_batch, minimise
+from tests.compiling import ONCE
 from tests.statistical import assert_within
 
 MEAN, DEVIATION = 0.3, 0.4

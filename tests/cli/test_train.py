@@ -1,6 +1,5 @@
 """The commands train, resume, eval: as a user runs them, in processes that are really killed."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from driftpolicy.envs.opengl import no_opengl
 from driftpolicy.training.run import RunFolder
 from tests.opengl import BARE
 from tests.training import held
-from tests.training.conftest import TASK, data_file, tiny  # noqa: F401
+from tests.training.conftest import TASK, data_file, rows_without_time, tiny  # noqa: F401
 from tests.waiting import PATIENCE, wait_until
 
 SETTINGS = [
@@ -46,11 +45,6 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
 def kill(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
-
-
-def rows_without_time(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return [{k: v for k, v in r.items() if k != "wall_s"} for r in csv.DictReader(file)]
 
 
 def last_parameters(run: Path) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from driftpolicy.envs import goals
 from driftpolicy.envs.base import Step
-from driftpolicy.envs.opengl import drawing, without_opengl
+from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
 from driftpolicy.envs.tasks import Task
 
 
@@ -62,9 +62,7 @@ class OGBenchEnvironment:
         self.action_dim = 5
         self.control_rate: float | None = 20.0
         self.observation_dim = len(self.reset(0))
-        # In software a frame takes a sixth of the time without shadows and smoothed edges.
-        self._simulator.model.vis.quality.shadowsize = 0
-        self._simulator.model.vis.quality.offsamples = 0
+        draw_plainly(self._simulator.model)
 
     def reset(self, seed: int) -> Float32[np.ndarray, " observation"]:
         """Start the episode of this seed."""

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 
 from driftpolicy.envs import goals
 from driftpolicy.envs.base import Step
-from driftpolicy.envs.opengl import drawing, without_opengl
+from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
@@ -209,9 +209,7 @@ class RobomimicEnvironment:
         if self._renderer is None:
             model.vis.global_.offwidth = max(model.vis.global_.offwidth, self._size)
             model.vis.global_.offheight = max(model.vis.global_.offheight, self._size)
-            # In software a frame takes a sixth of the time without shadows and smoothed edges.
-            model.vis.quality.shadowsize = 0
-            model.vis.quality.offsamples = 0
+            draw_plainly(model)
             with drawing():
                 self._renderer = mujoco.Renderer(model, self._size, self._size)
             atexit.register(self._renderer.close)  # while its library still stands
