@@ -220,11 +220,11 @@ def test_a_chain_whose_success_within_a_window_is_dropped():
     """Published: the window from s2 teaches nothing, so s0 rests on a value never learned."""
     values = learn(CHAIN, "drop")
     others = [learn(CHAIN, "drop", number) for number in range(1, 8)]
-    statistical.assert_within("s2", np.mean([values, *others], axis=(0, 1))[2], high=9.9)
+    statistical.assert_within("s2", np.mean([values, *others], axis=(0, 1))[2], high=8.0)
     s2 = values.mean(axis=0)[2]
     expected = np.array([-1.9 + 0.81 * s2, 8.0, 10.0])
     for state, error in zip((0, 1, 3), (values[:, [0, 1, 3]] - expected).T, strict=True):
-        statistical.assert_within(f"s{state}", error, -0.3, 0.3)
+        statistical.assert_within(f"s{state}", error, -0.1, 0.1)
     # Nothing at all: not by its reward, and not by its mask.
     other = CHAIN._replace(reward=CHAIN.reward.at[2].set(-77.0), mask=CHAIN.mask.at[2].set(1.0))
     np.testing.assert_array_equal(learn(other, "drop"), values)
@@ -285,9 +285,9 @@ def test_bfloat16_chooses_and_nothing_else():
 
     (exact, best), (near, near_best) = chosen(critic), chosen(rounded)
     assert near.dtype == jnp.float32
-    error = float(jnp.abs(exact - near).max() / jnp.std(exact))
-    assert error > 0
-    statistical.assert_within("error", error, high=0.06)
+    error = jnp.abs(exact - near).max()
+    statistical.assert_within("log error", np.log10(error), low=-4.0)
+    statistical.assert_within("relative error", error / jnp.std(exact), high=0.06)
     agree = jnp.all(best == near_best, axis=-1)
     statistical.assert_within("agree", jnp.mean(agree), low=0.9)
     ones = jnp.ones(64)

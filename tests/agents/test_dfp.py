@@ -16,17 +16,8 @@ from driftpolicy.agents.dfp import soft_weights
 from driftpolicy.drifting import drift_loss
 from driftpolicy.errors import UserError
 from tests import statistical
-from tests.agents.common import (
-    KEY,
-    LOOP,
-    MODES,
-    ONCE,
-    assert_same,
-    make_batch,
-    moved,
-    train,
-    update,
-)
+from tests.agents.common import KEY, MODES, assert_same, make_batch, moved, train, update
+from tests.compiling import LOOP, ONCE
 
 SMALL = DFPConfig(
     chunk_length=2,
@@ -222,7 +213,7 @@ def test_candidates_are_not_the_generated_samples():
     """One of each, from equal networks: with the same noise they would be one and the same."""
     config = dataclasses.replace(SMALL, generated=1, candidates=1, positives=1)
     _, metrics = update(create(config).start_online(), make_batch(), KEY)
-    statistical.assert_within("log scale", np.log10(metrics["improvement_scale"]), low=-4.0)
+    statistical.assert_within("log scale", np.log10(metrics["improvement_scale"]), low=-2.0)
 
 
 # --- the soft target ----------------------------------------------------------------------------
@@ -376,8 +367,8 @@ def test_cloning_keeps_both_modes_and_flattens_their_weights(cloned):
     A single training is chaotic: its weight depends on the rounding of its first steps.
     """
     _, first, at_a_mode = cloned
-    statistical.assert_within("first", np.mean(first), 0.55, 0.695)
-    statistical.assert_within("at a mode", np.mean(at_a_mode), low=0.8)
+    statistical.assert_within("first", np.mean(first), 0.55, 0.69)
+    statistical.assert_within("at a mode", np.mean(at_a_mode), low=0.88)
 
 
 @pytest.mark.slow
@@ -391,8 +382,8 @@ def test_improvement_moves_the_mass_and_the_anchor_holds_it_back(cloned):
     values = jax.jit(jax.vmap(lambda agent, chunks: agent.critic.score(jnp.ones(1), chunks)))(
         agents, jnp.tile(MODES, (SEEDS, 1, 1))
     )
-    statistical.assert_within("better value", np.mean(values[:, 1]), 0.85, 1.15)
-    statistical.assert_within("other value", np.mean(values[:, 0]), high=0.35)
+    statistical.assert_within("better value", values[:, 1], 0.85, 1.15)
+    statistical.assert_within("other value", values[:, 0], high=0.3)
 
     better = {}
     for rate in (0.0, 1.0):
@@ -401,10 +392,10 @@ def test_improvement_moves_the_mass_and_the_anchor_holds_it_back(cloned):
         keys = jax.random.split(statistical.key(4), SEEDS)
         after, other, at_a_mode = play(started, keys, 300)
         better[rate] = 1 - other
-        statistical.assert_within(f"at a mode, rate {rate}", np.mean(at_a_mode), low=0.8)
+        statistical.assert_within(f"at a mode, rate {rate}", np.mean(at_a_mode), low=0.9)
         if rate == 0.0:
             assert_same(after.anchor, agents.actor)
     gain = np.mean(better[0.0] - (1 - first))
-    statistical.assert_within("gain with an anchor that stays", gain, low=0.1)
+    statistical.assert_within("gain with an anchor that stays", gain, low=0.2)
     statistical.assert_within("moved further", np.mean(better[1.0] - better[0.0]), low=0.1)
-    statistical.assert_within("better mode", np.mean(better[1.0]), low=0.7)
+    statistical.assert_within("better mode", np.mean(better[1.0]), low=0.75)

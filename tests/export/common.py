@@ -39,7 +39,7 @@ def random_agent(config: TrainConfig):
     """Fresh, with biases, norms and deviations as if trained: none is 0 or 1."""
 
     def shift(leaf):
-        drawn = np.random.default_rng([statistical.BASE_SEED, leaf.size]).normal(size=leaf.shape)
+        drawn = np.random.default_rng(statistical.seed(leaf.size)).normal(size=leaf.shape)
         return leaf + 0.3 * drawn.astype(np.float32)
 
     agent = new_agent(config, OBSERVATION, ACTION, statistical.key(0))

@@ -48,7 +48,7 @@ def test_two_candidates_of_equal_value_are_no_disagreement(policy):
     equal = jax.tree.map(jnp.zeros_like, agent.critic)
     decide = Decision(dataclasses.replace(agent, critic=equal), SCALING)
     agreement = check_agreement(Second(decide, policy), decide, STATES)
-    assert 5 < agreement.ties <= len(STATES)  # in the others, clipping makes the chunks the same
+    assert 20 < agreement.ties <= len(STATES)  # in the others, clipping makes the chunks the same
     assert f"but for {agreement.ties} in which they took two candidates" in agreement.words()
     with pytest.raises(UserError, match="in state 7 a chunk differs by"):
         check_agreement(Second(decide, policy, 0.1), decide, STATES)
