@@ -1,6 +1,6 @@
 """Run the statistical tests under other instruction sets and base seeds, and count their failures.
 
-    uv run python tests/robustness.py [--seeds 20] [--isas AVX2 native] [PYTEST-ARGUMENT ...]
+    uv run python tests/robustness.py [--seeds 20] [--isas AVX2,native] [PYTEST-ARGUMENT ...]
 
 Each quantity that a test bounds is listed with its mean and standard deviation over the base seeds
 and the distance of the nearer bound in standard deviations, least distance first. The status is 1
@@ -28,7 +28,17 @@ NEAREST = 4.0
 """The least distance of a bound from the mean, in standard deviations over the base seeds."""
 UNEXPLAINED = 6.0
 """A value so many standard deviations from the seeds' mean is the instruction set's doing."""
+ISAS = ("SSE4_2", "AVX", "AVX2", "native")
+"""XLA's names of instruction sets, and the machine's own without a name."""
 Values = dict[tuple[str, str], list[dict]]
+
+
+def isas(text: str) -> list[str]:
+    """Return the instruction sets in a list with commas."""
+    names = text.split(",")
+    if unknown := set(names) - set(ISAS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return names
 
 
 def run(isa: str, seed: int, folder: Path, arguments: list[str]) -> tuple[list[str], list[dict]]:
@@ -87,7 +97,8 @@ def main() -> int:
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--seeds", type=int, default=20, help="base seeds beside 0")
-    parser.add_argument("--isas", nargs="*", default=["SSE4_2", "AVX", "AVX2", "native"])
+    # Not one word each: they would take the paths of tests that follow for their own.
+    parser.add_argument("--isas", type=isas, default=list(ISAS), help=f"of {','.join(ISAS)}")
     options, arguments = parser.parse_known_args()
     failures: collections.Counter[str] = collections.Counter()
     seeds: Values = collections.defaultdict(list)
