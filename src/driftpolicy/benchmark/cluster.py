@@ -169,6 +169,8 @@ def quiet_ray() -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and no warning about it
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
+    # A worker that loses its machine would kill its run, which by SIGTERM saves its state.
+    os.environ.setdefault("RAY_kill_child_processes_on_worker_exit", "false")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
