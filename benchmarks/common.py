@@ -1,6 +1,7 @@
 """What the benchmarks share: sizes, data, the floor's products, and measuring in turn."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import statistics
@@ -21,9 +22,12 @@ from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.evaluation import evaluation_workers
-from driftpolicy.training.loop import advance_together
+from driftpolicy.training.loop import offline_to_online, side_by_side
+from driftpolicy.training.records import Records
+from driftpolicy.training.restore import new_agent
 from driftpolicy.training.run import RunFolder
-from driftpolicy.training.trainer import Trainer
+from driftpolicy.training.seeding import RunKeys
+from driftpolicy.training.state import RunState
 
 TASK = "cube-double-play-singletask-task2-v0"
 OBSERVATION, ACTION, BATCH = 37, 5, 256
@@ -126,47 +130,63 @@ def synthetic(transitions: int, observation: int = OBSERVATION) -> Dataset:
     )
 
 
+class Loop:
+    """The training loop of runs side by side, a safe point at a time."""
+
+    def __init__(self, records: Sequence[Records]):
+        """Take the runs from where they are."""
+        self.runs = [one.run for one in records]
+        self.config = self.runs[0].config
+        accelerate = jax.default_backend() != "cpu"
+        self._groups = side_by_side(records, accelerate=accelerate)
+        self._algorithms = [offline_to_online(group) for group in self._groups]
+
+    def advance(self) -> None:
+        """Go to the next safe point."""
+        for algorithm in self._algorithms:
+            next(algorithm)
+        assert all(run.error is None for run in self.runs), [run.error for run in self.runs]
+
+    def wait(self) -> None:
+        """Wait for the gradient steps under way."""
+        for group in self._groups:
+            group.settle()
+
+
 @contextmanager
-def trainers(
+def training_loop(
     small: bool, dataset: Any, seeds: Sequence[int] = (0,), task: str = TASK, **settings: Any
-) -> Iterator[list[Trainer]]:
+) -> Iterator[Loop]:
     """Runs at their beginning, at the paper's sizes, that are never due for an evaluation."""
     defaults = {"offline_steps": NEVER, "eval_every": NEVER, "checkpoint_every": NEVER}
     defaults |= {"log_every": NEVER, "video": False} | (SMALL if small else {})
     config = resolve(task, "dfp", "paper", defaults | settings)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        evaluation_workers(find_task(task), 1) as workers,
-    ):
-        made = []
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        workers = stack.enter_context(evaluation_workers(find_task(task), 1))
+        records = []
         for seed in seeds:
-            own = dataclasses.replace(config, seed=seed)
-            place = RunFolder(Path(folder) / str(seed))
-            place.create(own)
-            made.append(Trainer(own, place, dataset, workers, "synthetic"))
-        try:
-            yield made
-        finally:
-            for trainer in made:
-                trainer.close()
+            config = dataclasses.replace(config, seed=seed)
+            folder = RunFolder(root / str(seed))
+            folder.create(config)
+            run = RunState(config, folder, dataset, "synthetic")
+            stack.callback(run.close)
+            records.append(Records(run, workers))
+            stack.callback(records[-1].close)
+        yield Loop(records)
 
 
-def milliseconds_per_step(runs: Sequence[Trainer], rounds: int = 1) -> float:
+def milliseconds_per_step(loop: Loop, rounds: int = 1) -> float:
     """Of the training loop itself, between safe points, until all is done."""
-    start, before = time.perf_counter(), runs[0].step
+    start, before = time.perf_counter(), loop.runs[0].step
     for _ in range(rounds):
-        failed = advance_together(runs)
-        assert not failed, failed
-    for run in runs:
-        run.settle()
-        jax.block_until_ready(run.agent)
-    return 1e3 * (time.perf_counter() - start) / (runs[0].step - before)
+        loop.advance()
+    loop.wait()
+    return 1e3 * (time.perf_counter() - start) / (loop.runs[0].step - before)
 
 
 def bare_update(config: TrainConfig, online: bool) -> Callable[[int], float]:
     """Milliseconds per update of an agent on one batch, over so many in a row."""
-    from driftpolicy.training.restore import RunKeys, new_agent
-
     agent = new_agent(config, OBSERVATION, ACTION, RunKeys(0).init)
     agent = agent.start_online() if online else agent
     batch, key = random_batch(config.agent, config.batch_size), jax.random.key(0)

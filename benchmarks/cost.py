@@ -69,14 +69,15 @@ def measure(method: str, pipe: Connection) -> None:
     key = jax.random.key(0)
     agent = agent_class.create(config, OBSERVATION, ACTION, key).start_online()
     compiled_update = jax.jit(lambda agent, batch, key: agent.update(batch, key))
-    compiled_act = jax.jit(lambda agent, observation, key: agent.act(observation, key))
+    rule = agent.decision_rule
+    compiled_act = jax.jit(lambda rule, observation, key: rule(observation, rule.draw_noise(key)))
     observation = np.asarray(draw(OBSERVATION), np.float32)
 
     def update() -> None:
         jax.block_until_ready(compiled_update(agent, batch, key))
 
     def act() -> None:
-        np.asarray(compiled_act(agent, observation, key))
+        np.asarray(compiled_act(rule, observation, key))
 
     update()
     act()

@@ -41,14 +41,14 @@ def exported(agent: ActorCritic) -> bytes:
         action_high=[1.0] * ACTION,
         chunk_length=agent.config.chunk_length,
         control_rate=20.0,
-        noise_shape=list(agent.noise_shape),
+        noise_shape=list(agent.decision_rule.noise_shape),
         step=0,
         data={},
         config={},
         versions={},
     )
-    decide = Decision(agent, None)
-    model = build_model(decide, OBSERVATION, agent.noise_shape, batch=1, opset=18)
+    rule = agent.decision_rule
+    model = build_model(Decision(rule, None), OBSERVATION, rule.noise_shape, batch=1, opset=18)
     describe(model, told.entries())
     return model.SerializeToString()
 
@@ -59,12 +59,13 @@ def deciders(method: str, best_of: int) -> dict[str, Callable[[], object]]:
     config = config_kind(best_of=best_of)
     agent = kind.create(config, OBSERVATION, ACTION, jax.random.key(0))
     policy = Policy(exported(agent))
-    act = jax.jit(lambda agent, observation, key: agent.act(observation, key))
+    rule = agent.decision_rule
+    act = jax.jit(lambda rule, observation, key: rule(observation, rule.draw_noise(key)))
     rng = np.random.default_rng(0)
     observation = rng.standard_normal(OBSERVATION, np.float32)
     key = jax.random.key(1)
     return {
-        "JAX": lambda: np.asarray(act(agent, observation, key)),
+        "JAX": lambda: np.asarray(act(rule, observation, key)),
         "ONNX": lambda: policy.act(observation, rng),
     }
 

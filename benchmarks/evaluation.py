@@ -15,7 +15,8 @@ from common import SMALL, Figure, arguments, report
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.config import resolve
 from driftpolicy.training.evaluation import evaluate, evaluation_workers
-from driftpolicy.training.restore import RunKeys, new_agent
+from driftpolicy.training.restore import new_agent
+from driftpolicy.training.seeding import RunKeys
 
 TASK = "cube-single-play-singletask-task1-v0"
 GOALS = {2: 1.7, 16: 10.0}
@@ -23,15 +24,15 @@ GOALS = {2: 1.7, 16: 10.0}
 
 def measure(small: bool, episodes: int = 50) -> list[Figure]:
     config = resolve(TASK, "dfp", "paper", SMALL if small else {})
-    agent = new_agent(config, 28, 5, RunKeys(0).init)
+    rule = new_agent(config, 28, 5, RunKeys(0).init).decision_rule
     cores = len(os.sched_getaffinity(0))
     seconds, outcomes = {}, []
     for processes in (1, *(count for count in GOALS if count <= cores)):
         with evaluation_workers(find_task(TASK), processes) as workers:
-            evaluate(agent, workers, seed=1, episodes=processes, key=jax.random.key(1))  # starts
+            evaluate(rule, workers, seed=1, episodes=processes, key=jax.random.key(1))  # starts
             begin = time.perf_counter()
             outcomes.append(
-                evaluate(agent, workers, seed=0, episodes=episodes, key=jax.random.key(0))
+                evaluate(rule, workers, seed=0, episodes=episodes, key=jax.random.key(0))
             )
             seconds[processes] = time.perf_counter() - begin
         assert outcomes[-1] == outcomes[0]

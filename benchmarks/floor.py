@@ -30,8 +30,9 @@ from common import (
 from memory import resident
 
 from driftpolicy.training.config import resolve
-from driftpolicy.training.evaluation import Decider
-from driftpolicy.training.restore import RunKeys, new_agent
+from driftpolicy.training.deciding import Decider
+from driftpolicy.training.restore import new_agent
+from driftpolicy.training.seeding import RunKeys
 
 
 def measure(small: bool, rounds: int = 9, decisions: int = 100_000) -> list[Figure]:
@@ -40,7 +41,7 @@ def measure(small: bool, rounds: int = 9, decisions: int = 100_000) -> list[Figu
     key = jax.random.key(0)
     for best_of in (16, 1):
         config = resolve(TASK, "dfp", "paper", {"best_of": best_of} | (SMALL if small else {}))
-        decide = Decider(new_agent(config, OBSERVATION, ACTION, RunKeys(0).init))
+        decide = Decider(new_agent(config, OBSERVATION, ACTION, RunKeys(0).init).decision_rule)
         noise = decide.noise(key)
         products = floor(decision_products(config.agent, 1))
         ours, bare = in_turn(
@@ -68,13 +69,13 @@ def measure(small: bool, rounds: int = 9, decisions: int = 100_000) -> list[Figu
 def _leftovers(decide: Decider, observation: np.ndarray, decisions: int) -> Figure:
     """Memory after the first tenth and after all of them."""
     noise = decide.noise(jax.random.key(0))
-    compiled = decide._act._cache_size()
+    compiled = decide.programs()
     for i in range(decisions):
         if i == decisions // 10:
             before = resident()["anonymous"]
         decide(observation, next(noise))
     grown = resident()["anonymous"] - before
-    more = decide._act._cache_size() - compiled
+    more = decide.programs() - compiled
     return Figure(
         4,
         f"memory grown over {decisions:,} decisions (MB), {more} more programs compiled",

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from common import Figure, arguments, median_ratio, milliseconds_per_step, report, trainers
+from common import Figure, arguments, median_ratio, milliseconds_per_step, report, training_loop
 from memory import resident
 
 from driftpolicy.data.files import write_npz
@@ -46,7 +46,7 @@ def train(path: Path, small: bool, blocks: int, pipe: Connection) -> None:
     """A process: at each request so many blocks, and what they took."""
     task = find_task(TASK)
     dataset = open_shards(task, path) if path.is_dir() else load_dataset(task, path)
-    with trainers(small, dataset, task=TASK) as runs:
+    with training_loop(small, dataset, task=TASK) as runs:
         count = len(dataset)
         del dataset
         milliseconds_per_step(runs, 2)

@@ -11,7 +11,7 @@ import resource
 from pathlib import Path
 
 import numpy as np
-from common import NEVER, Figure, arguments, milliseconds_per_step, report, synthetic, trainers
+from common import NEVER, Figure, arguments, milliseconds_per_step, report, synthetic, training_loop
 
 
 def resident() -> dict[str, int]:
@@ -26,7 +26,7 @@ def peak(small: bool) -> Figure:
     dataset = synthetic(1_000_000)
     size = sum(array.nbytes for array in dataset.rows)
     settings = {"offline_steps": 25, "online_steps": NEVER, "warmup_steps": 0}
-    with trainers(small, dataset, **settings) as runs:
+    with training_loop(small, dataset, **settings) as runs:
         del dataset
         milliseconds_per_step(runs, 1)
         for array in runs[0]._replay.rows:
@@ -49,7 +49,7 @@ def peak(small: bool) -> Figure:
 def slope(steps: int) -> Figure:
     settings = {"offline_steps": 0, "online_steps": NEVER, "warmup_steps": 0}
     settings |= {"replay_capacity": steps // 10, "log_every": 50}
-    with trainers(True, synthetic(10_000), **settings) as runs:
+    with training_loop(True, synthetic(10_000), **settings) as runs:
         found = []
         while runs[0].step < steps:
             milliseconds_per_step(runs, 1)

@@ -17,7 +17,7 @@ from common import (
     milliseconds_per_step,
     report,
     synthetic,
-    trainers,
+    training_loop,
 )
 
 STEPS = 25  # a block
@@ -25,8 +25,8 @@ STEPS = 25  # a block
 
 def measure(small: bool, rounds: int = 5) -> list[Figure]:
     blocks = 20 if small else 1
-    with trainers(small, synthetic(1_000_000)) as runs:
-        update = bare_update(runs[0].config, online=False)
+    with training_loop(small, synthetic(1_000_000)) as runs:
+        update = bare_update(runs.config, online=False)
         ours, bare = in_turn(
             rounds, lambda: milliseconds_per_step(runs, blocks), lambda: update(blocks * STEPS)
         )

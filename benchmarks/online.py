@@ -22,7 +22,7 @@ from common import (
     milliseconds_per_step,
     report,
     synthetic,
-    trainers,
+    training_loop,
 )
 
 from driftpolicy.envs.base import make_environment
@@ -47,10 +47,10 @@ def measure(small: bool, rounds: int = 5) -> list[Figure]:
     chunks = 20 if small else 3
     dataset = synthetic(100_000)
     with (
-        trainers(small, dataset, **settings) as overlapped,
-        trainers(small, dataset, overlap=False, **settings) as plain,
+        training_loop(small, dataset, **settings) as overlapped,
+        training_loop(small, dataset, overlap=False, **settings) as plain,
     ):
-        update = bare_update(overlapped[0].config, online=True)
+        update = bare_update(overlapped.config, online=True)
         ours, without, step, learn = in_turn(
             rounds,
             lambda: milliseconds_per_step(overlapped, chunks),

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from common import in_turn, milliseconds
 
+from driftpolicy.agents.config import AgentConfig
+from driftpolicy.agents.scoring import score
 from driftpolicy.data.sources import source_of
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.checkpoints import checkpoint_of
@@ -36,16 +38,20 @@ def main() -> None:
     chosen = np.random.default_rng(0).choice(len(rows.starts), 4096, replace=False)
     states = jnp.asarray(rows.observations[rows.starts[chosen]])
     halves = dataclasses.replace(config.agent, scoring_precision="bfloat16")
-    critics = (agent.critic, dataclasses.replace(agent.critic, config=halves))
+    precisions = (config.agent, halves)
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}; {config.method} on")
     print(f"{config.task}, step {meta['step']:,}; {len(states):,} states of {options.data}")
-    score = jax.jit(lambda critic, states, chunks: critic.score(states, chunks))
+    compiled = jax.jit(score, static_argnums=0)
+
+    def values(precision: AgentConfig, states: jax.Array, chunks: jax.Array) -> jax.Array:
+        return compiled(precision, agent.critic.online, states, chunks)
+
     for what, count, kept in (
         ("best of N'", config.agent.best_of, 1),
         ("K best of N", config.agent.candidates, config.agent.positives),
     ):
         chunks = agent.actor.sample(states, count, key=jax.random.key(0))
-        full, half = (np.asarray(score(critic, states, chunks)) for critic in critics)
+        full, half = (np.asarray(values(one, states, chunks)) for one in precisions)
         best, other = (np.argsort(-q, axis=1, kind="stable")[:, :kept] for q in (full, half))
         same = np.mean([len(set(a) & set(b)) / kept for a, b in zip(best, other, strict=True)])
         lost = np.mean(np.take_along_axis(full, best, 1) - np.take_along_axis(full, other, 1))
@@ -55,7 +61,7 @@ def main() -> None:
             f"{lost:.2g} of Q on average, {100 * lost / spread:.2g}% of the candidates' spread"
         )
     few = jax.block_until_ready((states[:256], chunks[:256]))
-    times = in_turn(9, *(lambda c=c: milliseconds(lambda: score(c, *few), 5) for c in critics))
+    times = in_turn(9, *(lambda c=c: milliseconds(lambda: values(c, *few), 5) for c in precisions))
     times = [statistics.median(each) for each in times]
     print(f"scoring 256 states: float32 {times[0]:.2f} ms, bfloat16 {times[1]:.2f} ms")
 

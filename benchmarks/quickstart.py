@@ -9,9 +9,9 @@ machine of two cores, at however low a priority, keeps the second thread from he
 """
 
 import argparse
-import dataclasses
 import statistics
 import time
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -19,56 +19,51 @@ import jax.numpy as jnp
 import numpy as np
 from common import ACTION, in_turn, synthetic
 
+from driftpolicy.agents import Agent
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
+from driftpolicy.training.blocks import BlockInput, BlockSpec, block
 from driftpolicy.training.config import resolve
-from driftpolicy.training.restore import RunKeys, new_agent
-from driftpolicy.training.updates import Request, update
+from driftpolicy.training.restore import new_agent
+from driftpolicy.training.seeding import RunKeys
 
 OBSERVATION = 28  # cube-single's
 OFFLINE, ONLINE = 25, 5  # steps per block
 
 
-def requests() -> dict[str, Request]:
-    """A block of each phase."""
+def blocks() -> dict[str, Callable[[], object]]:
+    """A block of gradient steps in each phase."""
     config = resolve(None, "dfp", "quickstart", {})
     agent = new_agent(config, OBSERVATION, ACTION, RunKeys(0).init)
     keep = config.agent.terminal_windows == "keep"
-    spec = WindowSpec(config.agent.chunk_length, config.agent.discount, keep)
+    windows = WindowSpec(config.agent.chunk_length, config.agent.discount, keep)
     random = np.random.default_rng(0)
     replay = Replay(config.replay_capacity, OBSERVATION, ACTION, slack=ONLINE + 2)
     replay.start_episode(random.standard_normal(OBSERVATION, np.float32))
     for _ in range(2000):
         following = random.standard_normal(OBSERVATION, np.float32)
         replay.add(random.uniform(-1, 1, ACTION), -1.0, False, following)
-    offline = Request(
-        agent=agent,
-        prior=synthetic(60_000, OBSERVATION).resident(),
-        replay=None,
-        marks=None,
-        key=RunKeys(0).update,
-        first=0,
-        count=OFFLINE,
-        spec=spec,
-        batch_size=config.batch_size,
-        steps=OFFLINE,
-    )
-    online = dataclasses.replace(
-        offline,
-        agent=agent.start_online(),
-        replay=replay.mirror(),
-        marks=np.stack([replay.marks()] * ONLINE),
-        count=ONLINE,
-        steps=ONLINE,
-    )
-    return {"offline": offline, "online": online}
+    prior = synthetic(60_000, OBSERVATION).resident()
+    key, first = RunKeys(0).update, np.int32(0)
+    offline = BlockInput(replay=None, marks=None, key=key, first=first)
+    marks = np.stack([replay.marks()] * ONLINE)
+    online = BlockInput(replay=replay.mirror(), marks=marks, key=key, first=first)
+
+    def make(agent: Agent, given: BlockInput, steps: int) -> Callable[[], object]:
+        spec = BlockSpec(windows, config.batch_size, steps)
+        return lambda: block(agent, prior, given, np.int32(steps), spec=spec)
+
+    return {
+        "offline": make(agent, offline, OFFLINE),
+        "online": make(agent.start_online(), online, ONLINE),
+    }
 
 
-def measure(request: Request, steps: int = 50) -> tuple[float, float]:
+def measure(make: Callable[[], object], size: int, steps: int = 50) -> tuple[float, float]:
     """Milliseconds per step, and processor time over time."""
     processor, start = time.process_time(), time.perf_counter()
-    for _ in range(steps // request.steps):
-        jax.block_until_ready(update([request]))
+    for _ in range(steps // size):
+        jax.block_until_ready(make())
     spent, processor = time.perf_counter() - start, time.process_time() - processor
     return 1e3 * spent / steps, processor / spent
 
@@ -79,10 +74,11 @@ if __name__ == "__main__":
     )
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    blocks = requests()
-    found = in_turn(rounds, *(partial(measure, request) for request in blocks.values()))
+    sizes = {"offline": OFFLINE, "online": ONLINE}
+    made = blocks()
+    found = in_turn(rounds, *(partial(measure, made[phase], sizes[phase]) for phase in sizes))
     print(f"{jnp.ones(1).device}, jax {jax.__version__}; medians and ranges of {rounds} rounds")
-    for phase, rows in zip(blocks, found, strict=True):
+    for phase, rows in zip(sizes, found, strict=True):
         times, cores = zip(*rows, strict=True)
         middle, used = statistics.median(times), statistics.median(cores)
         print(f"{phase}: {middle:.1f} ms ({min(times):.1f} to {max(times):.1f}), {used:.1f} cores")

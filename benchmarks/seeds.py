@@ -6,6 +6,7 @@ On a CPU five together may cost no more than five alone (measured here one after
 times one); on an accelerator, where they are one program, no more than twice one.
 """
 
+import contextlib
 import statistics
 
 import jax
@@ -17,7 +18,7 @@ from common import (
     milliseconds_per_step,
     report,
     synthetic,
-    trainers,
+    training_loop,
 )
 
 SEEDS = 5
@@ -28,13 +29,15 @@ def measure(small: bool, rounds: int = 3) -> list[Figure]:
     times, limit = (SEEDS, 1.0) if cpu else (1, 2.0)
     dataset = synthetic(100_000)
     steps = 25 if small else 5
-    with (
-        trainers(small, dataset, range(SEEDS), log_every=steps) as together,
-        trainers(small, dataset, range(SEEDS), log_every=steps) as alone,
-    ):
+    with contextlib.ExitStack() as stack:
+        loops = [
+            training_loop(small, dataset, seeds, log_every=steps)
+            for seeds in (range(SEEDS), *([seed] for seed in range(times)))
+        ]
+        together, *alone = [stack.enter_context(loop) for loop in loops]
 
         def one_after_the_other() -> float:
-            return sum(milliseconds_per_step([run]) for run in alone[:times])
+            return sum(milliseconds_per_step(loop) for loop in alone)
 
         ours, single = in_turn(rounds, lambda: milliseconds_per_step(together), one_after_the_other)
     ratio = median_ratio(ours, single)

@@ -1,8 +1,9 @@
 """Networks: policies, velocity fields and the critic ensemble, as plain batched Equinox modules.
 
-Everything works on leading batch axes of any number; nothing is vmapped over rows, and the members
-of the critic ensemble are separate products: on a CPU a batched product of two members runs at half
-the speed of two plain ones.
+Everything works on leading batch axes of any number; nothing is vmapped over rows. Where the
+fastest form depends on the machine, a module holds the form it has, and
+:mod:`driftpolicy.agents.forms` changes it. The members of a critic ensemble are separate products
+here, since on a CPU a batched product of two members runs at half the speed of two plain ones.
 """
 
 from abc import abstractmethod
@@ -80,14 +81,19 @@ class LayerNorm(eqx.Module):
 
     scale: Float[Array, " features"]
     offset: Float[Array, " features"]
+    folded: bool = eqx.field(static=True)
+    """Whether many rows meet folded weights; an accelerator prefers the plain form."""
 
-    def __init__(self, features: int):
+    def __init__(self, features: int, *, folded: bool = True):
         """Scale one, offset zero."""
         self.scale = jnp.ones(features)
         self.offset = jnp.zeros(features)
+        self.folded = folded
 
     def then(self, layer: Linear, x: Float[Array, "... features"]) -> Float[Array, "... outputs"]:
         """``layer(LN(x))``."""
+        if not self.folded:
+            return layer(self._normalised(x))
         # The barriers keep the compiler from merging the row statistics with the products around
         # them, which on a CPU costs half as much again as the products.
         x = jax.lax.optimization_barrier(x)
@@ -104,6 +110,12 @@ class LayerNorm(eqx.Module):
         bias = self.offset @ own + layer.bias
         centred = product(x, weight.astype(layer.weight.dtype))
         return centred / deviation + lift(bias, x.ndim)
+
+    def _normalised(self, x: Float[Array, "... features"]) -> Float[Array, "... features"]:
+        mean = jnp.mean(x, axis=-1, keepdims=True)
+        variance = jnp.mean(x**2, axis=-1, keepdims=True) - mean**2
+        inverse = jax.lax.rsqrt(jnp.maximum(variance, 0.0) + _LAYER_NORM_EPSILON)
+        return (x - mean) * inverse * lift(self.scale, x.ndim) + lift(self.offset, x.ndim)
 
 
 class MLP(eqx.Module):
@@ -236,7 +248,8 @@ class VelocityField(eqx.Module):
 class CriticEnsemble(eqx.Module):
     """``Q_i(s, a)`` for each member ``i``: GELU then layer norm, linear output of one number."""
 
-    members: tuple[MLP, ...]
+    members: tuple[MLP, ...] | MLP
+    """One network each; or, in the form for accelerators, one whose arrays have a leading axis."""
 
     def __init__(
         self,
@@ -257,4 +270,6 @@ class CriticEnsemble(eqx.Module):
         self, observation: Float[Array, "... observation"], chunk: Float[Array, "... chunk"]
     ) -> Float[Array, "members ..."]:
         """The value of every member; the leading axes of the two arguments broadcast."""
+        if isinstance(self.members, MLP):
+            return jax.vmap(lambda member: member(observation, chunk)[..., 0])(self.members)
         return jnp.stack([member(observation, chunk)[..., 0] for member in self.members])

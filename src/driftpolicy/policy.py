@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -30,7 +29,7 @@ class Policy:
         self.agent = agent
         self.config = config
         self.observation_dim = observation_dim
-        self._act = jax.jit(lambda agent, observation, key: agent.act(observation, key))
+        self._decide = jax.jit(lambda rule, observation, noise: rule(observation, noise))
 
     def act(
         self, observation: Float[np.ndarray, "*batch observation"], seed: int
@@ -56,7 +55,9 @@ class Policy:
             raise UserError("the observation holds NaN or infinity")
         if self.scaling is not None:
             observation = self.scaling.observations(observation)
-        chunk = np.asarray(self._act(self.agent, jnp.asarray(observation), jax.random.key(seed)))
+        rule = self.agent.decision_rule
+        noise = rule.draw_noise(jax.random.key(seed), observation.shape[:-1])
+        chunk = np.asarray(self._decide(rule, observation, noise))
         return chunk if self.scaling is None else self.scaling.raw_actions(chunk)
 
 

@@ -38,7 +38,8 @@ def update(agent, batch, key):
 
 @partial(jax.jit, compiler_options=ONCE)
 def act(agent, observation, key):
-    return agent.act(observation, key)
+    rule = agent.decision_rule
+    return rule(observation, rule.draw_noise(key, observation.shape[:-1]))
 
 
 def normal(*shape):

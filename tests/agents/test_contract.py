@@ -10,6 +10,7 @@ import pytest
 
 from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import optimiser
+from driftpolicy.agents.scoring import aggregate
 from driftpolicy.training.checkpoints import restore_tree, tree_arrays
 from tests import statistical
 from tests.agents.common import (
@@ -61,7 +62,7 @@ TRAINS["dfp"] = TRAINS["dfp-bc"] | {"improvement_loss": {"mlp"}}
 @partial(jax.jit, compiler_options=ONCE)
 def act_each(agent, observation, keys):
     """A decision for each state, with a key each."""
-    return jax.vmap(agent.act)(observation, keys)
+    return jax.vmap(lambda one, key: act.__wrapped__(agent, one, key))(observation, keys)
 
 
 @partial(jax.jit, compiler_options=ONCE)
@@ -119,9 +120,9 @@ def test_the_value_of_a_chunk_is_the_critics(name):
 
     @partial(jax.jit, compiler_options=ONCE)
     def both(agent, batch):
-        expected = agent.critic.aggregate(agent.critic.online(batch.observation, chunks))
-        one = agent.value(batch.observation[3], batch.actions[3])
-        return agent.value(batch.observation, batch.actions), expected, one
+        expected = aggregate(agent.config, agent.critic.online(batch.observation, chunks))
+        one = agent.decision_rule.value(batch.observation[3], batch.actions[3])
+        return agent.decision_rule.value(batch.observation, batch.actions), expected, one
 
     values, expected, one = both(agent, batch)
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
@@ -243,9 +244,16 @@ def test_act_is_batched_deterministic_and_in_range(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_drawn_beforehand_decides_alike(name):
     agent, observation = online(name), normal(3)
-    noise = jax.random.normal(KEY, agent.noise_shape)
-    chunk = jax.jit(type(agent).act_from, compiler_options=ONCE)(agent, observation, noise)
+    noise = jax.random.normal(KEY, agent.decision_rule.noise_shape)
+
+    @partial(jax.jit, compiler_options=ONCE)
+    def decide(agent):
+        rule = agent.decision_rule
+        return rule(observation, noise), *rule.candidates(observation, noise)
+
+    chunk, chunks, values = decide(agent)
     np.testing.assert_allclose(chunk, act(agent, observation, KEY), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(chunk, chunks[np.argmax(values)])
 
 
 @pytest.mark.parametrize("name", NAMES)

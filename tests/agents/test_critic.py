@@ -10,7 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from driftpolicy.agents.base import AgentConfig, polyak
+from driftpolicy.agents import scoring
+from driftpolicy.agents.base import polyak
+from driftpolicy.agents.config import AgentConfig
 from driftpolicy.agents.critic import Critic
 from driftpolicy.batch import Batch
 from tests import statistical
@@ -126,14 +128,17 @@ def test_the_best_candidates(aggregation):
         for o, c in zip(np.asarray(observation), chunks, strict=True)
     ]
     expected = np.stack([reduce(np.asarray(v), axis=0) for v in values])
-    score = call(critic, "score", observation, chunks)
+    score = jax.jit(partial(scoring.score, critic.config), compiler_options=ONCE)(
+        critic.online, observation, chunks
+    )
     np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-5)
     order = np.argsort(-expected, axis=1)
     assert len(set(order[:, 0])) > 1
 
     @partial(jax.jit, static_argnums=2, compiler_options=ONCE)
     def chosen(observation, chunks, count):
-        return critic.best(observation, chunks), critic.top_k(observation, chunks, count)
+        given = (critic.config, critic.online, observation, chunks)
+        return scoring.best(*given), scoring.top_k(*given, count)
 
     best, top = chosen(observation, chunks, 3)
     assert top.shape == (5, 3, 2)
@@ -281,7 +286,8 @@ def test_bfloat16_chooses_and_nothing_else():
 
     @partial(jax.jit, compiler_options=ONCE)
     def chosen(critic):
-        return critic.score(states, chunks), critic.best(states, chunks)
+        given = (critic.config, critic.online, states, chunks)
+        return scoring.score(*given), scoring.best(*given)
 
     (exact, best), (near, near_best) = chosen(critic), chosen(rounded)
     assert near.dtype == jnp.float32

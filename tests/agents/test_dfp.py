@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from driftpolicy.agents import DFP, METHODS, DFPConfig
 from driftpolicy.agents.dfp import soft_weights
+from driftpolicy.agents.scoring import score
 from driftpolicy.drifting import drift_loss
 from driftpolicy.errors import UserError
 from tests import statistical
@@ -249,48 +250,48 @@ class _Unchecked(DFPConfig):
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"),
+    ("field", "value"),
     [
-        ("--chunk-length", 0),
-        ("--discount", 0.0),
-        ("--discount", 1.01),
-        ("--learning-rate", 0.0),
-        ("--learning-rate", float("nan")),
-        ("--learning-rate", float("inf")),
-        ("--actor-hidden", ()),
-        ("--actor-hidden", (8, 0)),
-        ("--critic-hidden", ()),
-        ("--critics", 0),
-        ("--critic-aggregation", "median"),
-        ("--decay-steps", -1),
-        ("--target-rate", 0.0),
-        ("--target-rate", 1.5),
-        ("--terminal-windows", "lose"),
-        ("--generated", 0),
-        ("--candidates", 0),
-        ("--best-of", 0),
-        ("--positives", 0),
-        ("--positives", 17),
-        ("--temperatures", ()),
-        ("--temperatures", (0.05, 0.0)),
-        ("--temperatures", (0.05, float("nan"))),
-        ("--temperatures", (float("inf"),)),
-        ("--improvement-weight", -0.1),
-        ("--improvement-weight", float("inf")),
-        ("--anchor-rate", -1e-9),
-        ("--anchor-rate", 1.1),
-        ("--improvement", "hard"),
-        ("--soft-alpha", 0.0),
-        ("--soft-alpha", float("inf")),
-        ("--kernel", "cauchy"),
-        ("--form", "one-sided"),
+        ("chunk_length", 0),
+        ("discount", 0.0),
+        ("discount", 1.01),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("actor_hidden", ()),
+        ("actor_hidden", (8, 0)),
+        ("critic_hidden", ()),
+        ("critics", 0),
+        ("critic_aggregation", "median"),
+        ("decay_steps", -1),
+        ("target_rate", 0.0),
+        ("target_rate", 1.5),
+        ("terminal_windows", "lose"),
+        ("generated", 0),
+        ("candidates", 0),
+        ("best_of", 0),
+        ("positives", 0),
+        ("positives", 17),
+        ("temperatures", ()),
+        ("temperatures", (0.05, 0.0)),
+        ("temperatures", (0.05, float("nan"))),
+        ("temperatures", (float("inf"),)),
+        ("improvement_weight", -0.1),
+        ("improvement_weight", float("inf")),
+        ("anchor_rate", -1e-9),
+        ("anchor_rate", 1.1),
+        ("improvement", "hard"),
+        ("soft_alpha", 0.0),
+        ("soft_alpha", float("inf")),
+        ("kernel", "cauchy"),
+        ("form", "one-sided"),
     ],
 )
-def test_config_refuses_what_makes_no_sense(flag, value):
+def test_config_refuses_what_makes_no_sense(field, value):
     with pytest.raises(UserError) as error:
-        _Unchecked(**{flag[2:].replace("-", "_"): value})
+        _Unchecked(**{field: value})
     message = str(error.value)
-    assert message.startswith(f"{flag} must be ")
+    assert message.startswith(f"{field} must be ")
     assert message.endswith(f", not {value}")
     assert "\n" not in message
 
@@ -379,9 +380,11 @@ def test_improvement_moves_the_mass_and_the_anchor_holds_it_back(cloned):
     The rest is the cloning, which goes on.
     """
     agents, first, _ = cloned
-    values = jax.jit(jax.vmap(lambda agent, chunks: agent.critic.score(jnp.ones(1), chunks)))(
-        agents, jnp.tile(MODES, (SEEDS, 1, 1))
-    )
+
+    def score_modes(agent):
+        return score(agent.config, agent.critic.online, jnp.ones(1), MODES)
+
+    values = jax.jit(jax.vmap(score_modes))(agents)
     statistical.assert_within("better value", values[:, 1], 0.85, 1.15)
     statistical.assert_within("other value", values[:, 0], high=0.3)
 

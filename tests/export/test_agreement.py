@@ -46,7 +46,7 @@ class Second(Policy):
 def test_two_candidates_of_equal_value_are_no_disagreement(policy):
     agent = random_agent(small_config("dfp"))
     equal = jax.tree.map(jnp.zeros_like, agent.critic)
-    decide = Decision(dataclasses.replace(agent, critic=equal), SCALING)
+    decide = Decision(dataclasses.replace(agent, critic=equal).decision_rule, SCALING)
     agreement = check_agreement(Second(decide, policy), decide, STATES)
     assert 20 < agreement.ties <= len(STATES)  # in the others, clipping makes the chunks the same
     assert f"but for {agreement.ties} in which they took two candidates" in agreement.words()
@@ -61,20 +61,20 @@ def test_a_worse_candidate_is_a_disagreement(policy):
         def act_from(self, observation, noise):
             return np.asarray(self._decide(observation, np.repeat(noise[:, :1], 4, axis=1)))
 
-    decide = Decision(agent, SCALING)
+    decide = Decision(agent.decision_rule, SCALING)
     with pytest.raises(UserError, match="does not agree with JAX"):
         check_agreement(First(decide, policy), decide, STATES)
 
 
 def test_nan_is_a_disagreement(policy):
-    decide = Decision(random_agent(small_config("dfp")), SCALING)
+    decide = Decision(random_agent(small_config("dfp")).decision_rule, SCALING)
     broken = Second(decide, policy, np.nan)
     with pytest.raises(UserError, match="does not agree with JAX"):
         check_agreement(broken, decide, STATES)
 
 
 def test_progress_counts_states(policy):
-    decide = Decision(random_agent(small_config("dfp")), SCALING)
+    decide = Decision(random_agent(small_config("dfp")).decision_rule, SCALING)
     told = []
     agreement = check_agreement(policy, decide, np.tile(STATES, (7, 1)), progress=told.append)
     assert told == [250, 280]

@@ -79,7 +79,8 @@ def test_what_has_no_rule_is_an_error(function, words):
 def test_what_depends_on_parameters_alone_is_computed_at_export():
     """Of a flow's steps the products with observation and time, of a critic the norm's weights."""
     agent = random_agent(small_config("qc-bfn"))
-    model = build_model(Decision(agent, None), OBSERVATION, agent.noise_shape, batch=None, opset=18)
+    rule = agent.decision_rule
+    model = build_model(Decision(rule, None), OBSERVATION, rule.noise_shape, batch=None, opset=18)
     # The observation once per network; per step the noise, a hidden layer, the output; of each
     # critic the chunk, a hidden layer, the output.
     assert count(model, "MatMul") == (1 + 3 * 3) + 2 * (1 + 3)

@@ -54,7 +54,9 @@ def test_the_file_decides_as_the_agent(method, tmp_path):
     got = policy.act_from(mean + np.array(deviation) * seen, np.asarray(noise))
     low, high = np.array(SCALING["action_low"]), np.array(SCALING["action_high"])
     scaled = 2 * (got - low) / (high - low) - 1
-    np.testing.assert_allclose(scaled, jax.jit(lambda s: agent.act(s, key))(seen), atol=1e-4)
+    np.testing.assert_allclose(
+        scaled, jax.jit(lambda s: agent.decision_rule(s, noise))(seen), atol=1e-4
+    )
     assert policy.metadata.noise_shape == [count, dim]
     onnx.checker.check_model(onnx.load(tmp_path / "policy.onnx"), full_check=True)
 
@@ -95,7 +97,7 @@ def test_without_a_scaling_the_units_are_the_agents(tmp_path):
     agent, _, _ = load_agent(next((run / "checkpoints").iterdir()))
     draw = np.random.default_rng(1).standard_normal
     observation, noise = draw(OBSERVATION, np.float32), draw((1, 6), np.float32)
-    expected = agent.act_from(jnp.asarray(observation), jnp.asarray(noise))
+    expected = agent.decision_rule(jnp.asarray(observation), jnp.asarray(noise))
     np.testing.assert_allclose(policy.act_from(observation, noise), expected, atol=1e-5)
 
 
@@ -142,7 +144,7 @@ def test_a_file_that_does_not_agree_is_not_written(part, tmp_path, monkeypatch):
         agent = random_agent(small_config("dfp"))
         changed = {part: jax.tree.map(lambda a: 1.01 * a, getattr(agent, part))}
         agent = export_run.dataclasses.replace(agent, **changed)
-        return build(export_run.Decision(agent, None), *arguments, **settings)
+        return build(export_run.Decision(agent.decision_rule, None), *arguments, **settings)
 
     monkeypatch.setattr(export_run, "build_model", build_another)
     with pytest.raises(UserError, match=r"does not agree with JAX: in state \d+ .* by"):

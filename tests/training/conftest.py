@@ -18,8 +18,9 @@ from driftpolicy.envs.tasks import find_task
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import train
+from driftpolicy.training.records import Records
 from driftpolicy.training.run import RunFolder
-from driftpolicy.training.trainer import Trainer
+from driftpolicy.training.state import RunState
 
 TASK = "cube-single-play-singletask-task1-v0"
 
@@ -74,10 +75,21 @@ def dataset(data_file):
     return load_dataset(find_task(TASK), data_file)
 
 
+class Training(Records):
+    """The records of a run, which close the run too and know what it knows."""
+
+    def __getattr__(self, name):
+        return getattr(self.__dict__["run"], name)
+
+    def close(self):
+        super().close()
+        self.run.close()
+
+
 def trainer_of(config, folder, dataset, workers, data_id="data"):
     if not folder.config_file.exists():
         folder.create(config)
-    return Trainer(config, folder, dataset, workers, data_id)
+    return Training(RunState(config, folder, dataset, data_id), workers)
 
 
 def run_to_end(config, path, dataset, workers, stop=lambda: False):
@@ -85,7 +97,7 @@ def run_to_end(config, path, dataset, workers, stop=lambda: False):
     folder = RunFolder(path)
     for starts in itertools.count(1):
         trainer = trainer_of(config, folder, dataset, workers)
-        finished = train([trainer], stop, lambda _: None)
+        finished = train([trainer], stop=stop, report=lambda: None)
         trainer.close()
         if finished:
             return folder, trainer, starts

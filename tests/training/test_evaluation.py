@@ -9,7 +9,7 @@ import pytest
 
 from driftpolicy.agents import DFP, DFPConfig
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.training import evaluation
+from driftpolicy.training.deciding import Decider
 from driftpolicy.training.evaluation import (
     Episode,
     episode_seeds,
@@ -32,21 +32,21 @@ def agent():
 @pytest.mark.simulator
 def test_processes_change_nothing_and_the_policy_is_asked_once_per_chunk(agent, monkeypatch):
     decisions = []
-    decide = evaluation.Decider.__call__
+    decide = Decider.__call__
 
     def counted(*arguments):
         decisions.append(None)
         return decide(*arguments)
 
-    monkeypatch.setattr(evaluation.Decider, "__call__", counted)
+    monkeypatch.setattr(Decider, "__call__", counted)
     results = []
     for processes in (1, 2):
         with evaluation_workers(find_task(TASK), processes) as workers:
             key = jax.random.key(3)
-            results.append(evaluate(agent, workers, seed=4, episodes=3, key=key))
+            results.append(evaluate(agent.decision_rule, workers, seed=4, episodes=3, key=key))
             if processes == 2:  # again on the same workers, in whatever state they are
-                results.append(evaluate(agent, workers, seed=4, episodes=3, key=key))
-                other = evaluate(agent, workers, seed=5, episodes=3, key=key)
+                results.append(evaluate(agent.decision_rule, workers, seed=4, episodes=3, key=key))
+                other = evaluate(agent.decision_rule, workers, seed=5, episodes=3, key=key)
     assert results[0] == results[1] == results[2]
     assert all(isinstance(episode, Episode) for episode in results[0])
     chunks = sum(-(-episode.length // 5) for episode in results[0]) * 3
@@ -55,11 +55,12 @@ def test_processes_change_nothing_and_the_policy_is_asked_once_per_chunk(agent, 
 
 
 def test_each_decision_is_the_agents_with_a_key_of_its_own(agent):
-    decide, key, observation = evaluation.Decider(agent), jax.random.key(7), np.ones(28, np.float32)
+    rule = agent.decision_rule
+    decide, key, observation = Decider(rule), jax.random.key(7), np.ones(28, np.float32)
     for i, noise in enumerate(itertools.islice(decide.noise(key, ahead=2), 5)):
         own = jax.random.fold_in(key, i)
-        np.testing.assert_array_equal(noise, jax.random.normal(own, agent.noise_shape))
-        chunk = jax.jit(DFP.act)(agent, jnp.asarray(observation), own)
+        np.testing.assert_array_equal(noise, jax.random.normal(own, rule.noise_shape))
+        chunk = jax.jit(lambda *given: rule(*given))(jnp.asarray(observation), noise)
         np.testing.assert_allclose(decide(observation, noise), chunk, rtol=1e-5, atol=1e-6)
 
 

@@ -1,6 +1,7 @@
 """The online loop against one written out by hand, with and without overlap; several at once."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,15 +10,16 @@ from driftpolicy.data.transitions import WindowSpec
 from driftpolicy.envs.base import Session, episode_seed, make_environment
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.training import updates
-from driftpolicy.training.evaluation import Decider
+from driftpolicy.training import schedule
+from driftpolicy.training.blocks import BlockInput, BlockSpec, block
+from driftpolicy.training.deciding import Decider
+from driftpolicy.training.learner import Learner
 from driftpolicy.training.loop import train
-from driftpolicy.training.restore import RunKeys, new_agent
+from driftpolicy.training.restore import new_agent
 from driftpolicy.training.run import RunFolder
-from driftpolicy.training.trainer import _BLOCK
-from driftpolicy.training.updates import Request, update
+from driftpolicy.training.seeding import RunKeys
 
-from .conftest import TASK, assert_same_run, run_to_end, tiny, trainer_of
+from .conftest import TASK, assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.simulator]
 
@@ -32,13 +34,11 @@ def by_hand(config, dataset):
     agent = new_agent(config, 28, 5, keys.init)
 
     def learn(step, mirror=None, marks=None):
-        steps = _BLOCK if marks is None else length
+        steps = schedule.OFFLINE_BLOCK if marks is None else length
         marks = None if marks is None else np.stack([marks] * steps)
-        request = Request(
-            agent, dataset.resident(), mirror, marks, keys.update, step, 1, spec, 16, steps
-        )
-        ((agent_after, _),) = update([request])
-        return agent_after
+        given = BlockInput(replay=mirror, marks=marks, key=keys.update, first=np.int32(step))
+        rows = dataset.resident()
+        return block(agent, rows, given, np.int32(1), spec=BlockSpec(spec, 16, steps))[0]
 
     for step in range(config.offline_steps):
         agent = learn(step)
@@ -47,7 +47,7 @@ def by_hand(config, dataset):
     observation = session.reset(episode_seed(config.seed, 1, episode))
     replay.start_episode(observation)
     while step < config.total_steps:
-        decide = Decider(agent)
+        decide = Decider(agent.decision_rule)
         noise = decide.noise(jax.random.fold_in(keys.act, step), ahead=1)
         chunk = decide(observation, next(noise))
         for one in owed:
@@ -109,16 +109,16 @@ def test_several_environments(data_file, dataset, workers, tmp_path, monkeypatch
     config = tiny(
         data_file, num_envs=3, overlap=True, online_steps=70, replay_capacity=150, eval_episodes=1
     )
-    made = []
+    made, update = [], Learner.update
 
-    def count(requests):
-        made.extend(request.count for request in requests if request.replay is not None)
-        return update(requests)
+    def count(learner, steps, prior, spec):
+        made.extend(one.count for one in steps if one.marks is not None)
+        return update(learner, steps, prior, spec)
 
-    monkeypatch.setattr("driftpolicy.training.loop.update", count)
+    monkeypatch.setattr(Learner, "update", count)
     whole = run_to_end(config, tmp_path / "whole", dataset, workers)
     assert sum(made) == config.online_steps - config.warmup_steps
-    assert len(whole[1]._replay) == config.online_steps
+    assert len(whole[1].replay) == config.online_steps
     stops = iter([False] * 6 + [True] + [False] * 2 + [True])
     again = run_to_end(
         config, tmp_path / "again", dataset, workers, stop=lambda: next(stops, False)
@@ -129,7 +129,8 @@ def test_several_environments(data_file, dataset, workers, tmp_path, monkeypatch
 
 def configs_of_seeds(data_file, **settings):
     settings = {"offline_steps": 30, "online_steps": 40, "eval_episodes": 1, **settings}
-    return [tiny(data_file, seed=seed, **settings) for seed in (0, 1)]
+    method = settings.pop("method", "dfp")
+    return [tiny(data_file, method, seed=seed, **settings) for seed in (0, 1)]
 
 
 def test_seeds_side_by_side_are_the_single_runs(data_file, dataset, workers, tmp_path):
@@ -139,36 +140,69 @@ def test_seeds_side_by_side_are_the_single_runs(data_file, dataset, workers, tmp
     ]
     for trainer in trainers:
         trainer.folder.path.mkdir(exist_ok=True)
-    assert train(trainers, lambda: False, lambda _: None)
+    assert train(trainers, stop=lambda: False, report=lambda: None)
     for i, trainer in enumerate(trainers):
         trainer.close()
         alone, single, _ = run_to_end(trainer.config, tmp_path / f"alone{i}", dataset, workers)
         assert_same_run((trainer.folder, trainer), (alone, single))
 
 
-def test_one_program_for_all_seeds_gives_the_same_numbers(
-    data_file, dataset, workers, tmp_path, monkeypatch
-):
-    """What an accelerator runs, on a CPU: also where the counts of steps differ."""
-    requests = []
-    for i, config in enumerate(configs_of_seeds(data_file)):
-        trainer = trainer_of(config, RunFolder(tmp_path / f"run{i}"), dataset, workers)
-        requests.append(trainer._request(3 * i, 4, []))
-        trainer.close()
-    monkeypatch.setattr(jax, "default_backend", lambda: "accelerator")
-    for counts in ((4, 4), (4, 2)):
-        own = [
-            Request(**(vars(r) | {"count": count}))
-            for r, count in zip(requests, counts, strict=True)
-        ]
-        together = update(own)
-        for request, (agent, logs) in zip(own, together, strict=True):
-            expected, expected_logs = updates._alone(request)
-            for x, y in zip(jax.tree.leaves(agent), jax.tree.leaves(expected), strict=True):
-                if jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
-                    np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
-            for name, values in expected_logs.items():
-                np.testing.assert_allclose(logs[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+def assert_close_runs(one, other):
+    """The same steps and the same numbers, but for the rounding of other programs."""
+    (folder_a, a), (folder_b, b) = one, other
+    assert a.step == b.step
+    for x, y in zip(jax.tree.leaves(a.agent), jax.tree.leaves(b.agent), strict=True):
+        if jnp.issubdtype(x.dtype, jnp.floating):
+            np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(x, y)
+    rows, others = rows_without_time(folder_a.train_csv), rows_without_time(folder_b.train_csv)
+    for row, expected in zip(rows, others, strict=True):
+        assert {name for name in row if row[name]} == {name for name in row if expected[name]}
+        for name, value in row.items():
+            if name != "phase" and value:
+                np.testing.assert_allclose(
+                    float(value), float(expected[name]), rtol=2e-3, atol=1e-5, err_msg=name
+                )
+
+
+@pytest.mark.parametrize("method", ["dfp", "mvp-topk"])
+def test_runs_as_one_program_are_the_single_runs(data_file, dataset, workers, tmp_path, method):
+    """What an accelerator runs, on a CPU; in mid-run one is stopped and resumed alone."""
+    configs = configs_of_seeds(
+        data_file, method=method, online_steps=22, warmup_steps=5, num_envs=2, overlap=True
+    )
+    both = [
+        trainer_of(config, RunFolder(tmp_path / f"both{i}"), dataset, workers)
+        for i, config in enumerate(configs)
+    ]
+    assert train(both, stop=lambda: False, report=lambda: None, accelerate=True)
+    for i, (together, config) in enumerate(zip(both, configs, strict=True)):
+        together.close()
+        folder, alone, _ = run_to_end(config, tmp_path / f"alone{i}", dataset, workers)
+        assert_close_runs((together.folder, together), (folder, alone))
+
+
+@pytest.mark.parametrize("points", [3, 8])
+def test_one_program_resumes_where_its_runs_are(data_file, dataset, workers, tmp_path, points):
+    """Runs at different steps and in different phases go on side by side."""
+    configs = configs_of_seeds(data_file, online_steps=22, warmup_steps=5)
+    folders = [RunFolder(tmp_path / f"run{i}") for i in range(2)]
+    ahead = trainer_of(configs[0], folders[0], dataset, workers)
+    stops = iter([False] * points)
+    train([ahead], stop=lambda: next(stops, True), report=lambda: None, accelerate=True)
+    ahead.close()
+    runs = [
+        trainer_of(config, folder, dataset, workers)
+        for config, folder in zip(configs, folders, strict=True)
+    ]
+    assert runs[0].step > runs[1].step == 0
+    assert runs[0].phase == ("offline" if points == 3 else "online")
+    assert train(runs, stop=lambda: False, report=lambda: None, accelerate=True)
+    for i, run in enumerate(runs):
+        run.close()
+        folder, alone, _ = run_to_end(configs[i], tmp_path / f"alone{i}", dataset, workers)
+        assert_close_runs((run.folder, run), (folder, alone))
 
 
 def test_a_run_that_fails_lets_the_others_finish(data_file, dataset, workers, tmp_path):
@@ -179,7 +213,7 @@ def test_a_run_that_fails_lets_the_others_finish(data_file, dataset, workers, tm
         for i, config in enumerate([bad, good])
     ]
     with pytest.raises(UserError, match="not finite at step"):
-        train(trainers, lambda: False, lambda _: None)
+        train(trainers, stop=lambda: False, report=lambda: None)
     for trainer in trainers:
         trainer.close()
     assert trainers[1].finished

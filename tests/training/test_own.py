@@ -116,19 +116,19 @@ def test_run_folders_have_names_of_folders(config):
 def test_settings_of_ones_own_are_of_ones_own_only():
     cube = "cube-single-play-singletask-task1-v0"
     for settings, flag in (
-        ({"action_bounds": "data"}, "--action-bounds"),
-        ({"normalise_observations": True}, "--normalise-observations"),
-        ({"reward": "success"}, "--reward"),
-        ({"success_return": 0.0}, "--success-return"),
-        ({"max_episode_steps": 5}, "--max-episode-steps"),
+        ({"action_bounds": "data"}, "action_bounds"),
+        ({"normalise_observations": True}, "normalise_observations"),
+        ({"reward": "success"}, "reward"),
+        ({"success_return": 0.0}, "success_return"),
+        ({"max_episode_steps": 5}, "max_episode_steps"),
     ):
         with pytest.raises(UserError, match=f"{flag} is for an environment of your own"):
             resolve(cube, "dfp", "paper", settings)
         assert resolve(NAME, "dfp", "paper", settings).environment().own is not None
     assert resolve(cube, "dfp", "paper", {}).environment() == find_task(cube)
     for settings, message in (
-        ({"success_return": float("nan")}, "--success-return must be a number"),
-        ({"max_episode_steps": 0}, "--max-episode-steps must be at least 1"),
+        ({"success_return": float("nan")}, "success_return must be a number"),
+        ({"max_episode_steps": 0}, "max_episode_steps must be at least 1"),
     ):
         with pytest.raises(UserError, match=message):
             resolve(NAME, "dfp", "paper", settings)

@@ -8,9 +8,9 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.data.shards import open_shards
 from driftpolicy.data.transitions import Fetched, WindowSpec, draw_windows
 from driftpolicy.envs.tasks import find_task
+from driftpolicy.training.blocks import step_keys
 from driftpolicy.training.run import RunFolder
 from driftpolicy.training.supply import AHEAD, Resident, Streamed
-from driftpolicy.training.updates import step_keys
 
 from .conftest import TASK, assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
@@ -112,7 +112,7 @@ def test_a_run_from_the_disk_is_the_run_from_the_device(
 
 def test_what_stays_online_is_on_the_device(data_file, shards, workers, tmp_path):
     trainer = trainer_of(tiny(data_file, online_prior=100), RunFolder(tmp_path), shards, workers)
-    assert isinstance(trainer._offline, Streamed)
-    assert isinstance(trainer._online, Resident)
-    assert len(trainer._online.rows(60, 1, 5, None).starts) == 149
+    assert isinstance(trainer.run.offline_prior, Streamed)
+    assert isinstance(trainer.run.online_prior, Resident)
+    assert len(trainer.run.online_prior.rows(60, 1, 5, None).starts) == 149
     trainer.close()

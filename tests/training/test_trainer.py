@@ -52,13 +52,13 @@ def test_dying_between_checkpoints_changes_nothing(
     for points in deaths:
         countdown = iter(range(points, -1, -1))
 
-        def die(_, countdown=countdown):
+        def die(countdown=countdown):
             if next(countdown) == 0:
                 raise _Killed
 
         trainer = trainer_of(tiny(data_file), folder, dataset, workers)
         with pytest.raises(_Killed):
-            train([trainer], lambda: False, die)
+            train([trainer], stop=lambda: False, report=die)
         trainer.close()
         # Half a row, as a crash in mid-write would leave it.
         with open(folder.train_csv, "ab") as file:
@@ -119,7 +119,7 @@ def test_a_full_disk_loses_nothing(data_file, dataset, workers, whole, tmp_path,
 
     monkeypatch.setattr(files.np.lib.format, "write_array", full)
     with pytest.raises(UserError, match="No space left on device") as raised:
-        train([trainer], lambda: False, lambda _: None)
+        train([trainer], stop=lambda: False, report=lambda: None)
     assert "\n" not in str(raised.value)
     trainer.close()
     monkeypatch.undo()
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(data_file, dataset, workers, tm
     config = tiny(data_file, learning_rate=1e30)
     trainer = trainer_of(config, RunFolder(tmp_path / "run"), dataset, workers)
     with contextlib.closing(trainer), pytest.raises(UserError, match="not finite at step"):
-        train([trainer], lambda: False, lambda _: None)
+        train([trainer], stop=lambda: False, report=lambda: None)
 
 
 def test_load_agent_needs_the_path_alone(whole):
@@ -178,7 +178,9 @@ def test_a_policy_needs_the_path_alone(whole):
     chunk = policy.act(observation, seed=5)
     assert chunk.shape == (5, 5)
     assert np.abs(chunk).max() <= 1
-    expected = trainer.agent.act(jnp.asarray(observation, jnp.float32), jax.random.key(5))
+    rule = trainer.agent.decision_rule
+    noise = rule.draw_noise(jax.random.key(5))
+    expected = rule(jnp.asarray(observation, jnp.float32), noise)
     np.testing.assert_allclose(chunk, expected, atol=1e-6)
     np.testing.assert_array_equal(chunk, policy.act(observation, seed=5))
     assert not np.array_equal(chunk, policy.act(observation, seed=6))

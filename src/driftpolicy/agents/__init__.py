@@ -1,6 +1,7 @@
 """The methods by name. Loops, command line and checkpoints find a method here and nowhere else."""
 
-from driftpolicy.agents.base import Agent, AgentConfig
+from driftpolicy.agents.base import Agent
+from driftpolicy.agents.config import AgentConfig
 from driftpolicy.agents.dfp import DFP, DFPCloningConfig, DFPConfig
 from driftpolicy.agents.flow import BFNConfig, FlowPolicy, QCBFNConfig
 from driftpolicy.agents.fql import FQL, FQLConfig, QCFQLConfig

@@ -15,8 +15,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.base import Agent, AgentConfig, Metrics, optimiser, polyak, require
+from driftpolicy.agents.base import Agent, Metrics, optimiser, polyak
+from driftpolicy.agents.config import AgentConfig, require
 from driftpolicy.agents.critic import Critic
+from driftpolicy.agents.decision import DecisionRule
+from driftpolicy.agents.scoring import top_k
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, CriticEnsemble
 
@@ -55,56 +58,31 @@ class ActorCritic(Agent[_Config]):
     ) -> tuple[Float[Array, ""], Metrics]:
         """What ``actor`` minimises; no other parameter may receive a gradient from it."""
 
+    @abstractmethod
     def guidance(self, batch: Batch, key: PRNGKeyArray) -> Any:
-        """What the actor's loss takes from critic and anchor as constants; by default nothing."""
-        return None
+        """Return what the actor's loss takes from critic and anchor as constants, or None."""
 
-    def decide(
-        self, observation: Float[Array, "*batch observation"], key: PRNGKeyArray
-    ) -> Float[Array, "*batch chunk"]:
-        """The decision rule: the best of N' fresh samples under the online critic."""
-        chunks = self.actor.sample(observation, self.config.best_of, key=key)
-        return self.critic.best(observation, chunks)
-
+    @abstractmethod
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
-        """The critic's target: the value of the decision at the next state."""
-        return self.critic.backup(batch, self.decide(batch.next_observation, key))
+        """Return the critic's target."""
 
-    def act(
-        self, observation: Float[Array, "*batch observation"], key: PRNGKeyArray
-    ) -> Float[Array, "*batch chunk action"]:
-        """The method's decision, as H actions."""
-        return self._as_actions(self.decide(observation, key))
+    @abstractmethod
+    def follow(self) -> "ActorCritic":
+        """Return the agent with whatever trails behind its actor moved on, after each update."""
 
     @property
-    def noise_shape(self) -> tuple[int, int]:
-        """N' and ``S``."""
-        return self.config.best_of, self.actor.noise_dim
+    def decision_rule(self) -> DecisionRule:
+        """The best of N' samples under the online critic."""
+        return DecisionRule(self.actor, self.critic.online, self.config)
 
-    def act_from(
-        self,
-        observation: Float[Array, "*batch observation"],
-        noise: Float[Array, "*batch candidates flat"],
-    ) -> Float[Array, "*batch chunk action"]:
-        """The same decision, its candidates pushed forward from ``noise``."""
-        chunks = self.actor.push(observation, noise)
-        return self._as_actions(self.critic.best(observation, chunks))
-
-    def value(
-        self,
-        observation: Float[Array, "*batch observation"],
-        actions: Float[Array, "*batch chunk action"],
-    ) -> Float[Array, "*batch"]:
-        """``Q(s, a)`` under the online critic, which chooses the method's decisions."""
-        chunk = actions.reshape(*actions.shape[:-2], 1, -1)
-        return self.critic.score(observation, chunk)[..., 0]
-
-    def start_online(self) -> "ActorCritic":
-        """Nothing changes but the data, unless the method says so."""
-        return self
+    def value_of_decision(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
+        """Return ``y = R + gamma^H * mask * Q_target(s', a')``, ``a'`` the decision at ``s'``."""
+        rule, observation = self.decision_rule, batch.next_observation
+        decided = rule(observation, rule.draw_noise(key, observation.shape[:-1]))
+        return self.critic.backup(batch, decided.reshape(decided.shape[0], -1))
 
     def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["ActorCritic", Metrics]:
-        """One Adam step on ``L_Q + L_actor``."""
+        """Make one Adam step on ``L_Q + L_actor``; return the agent and its metrics."""
         next_key, noise_key, guidance_key = jax.random.split(key, 3)
         backup = self.backup(batch, next_key)
         guidance = jax.lax.stop_gradient(self.guidance(batch, guidance_key))
@@ -121,7 +99,27 @@ class ActorCritic(Agent[_Config]):
         step, state = optimiser(self.config).update(gradient, self.optimiser_state)
         actor, online = eqx.apply_updates(trained, step)
         critic = self.critic.step(online)
-        return dataclasses.replace(self, actor=actor, critic=critic, optimiser_state=state), metrics
+        agent = dataclasses.replace(self, actor=actor, critic=critic, optimiser_state=state)
+        return agent.follow(), metrics
+
+
+class ImitatingActorCritic(ActorCritic[_Config]):
+    """An actor that only imitates, or climbs the critic: the same offline and online."""
+
+    def guidance(self, batch: Batch, key: PRNGKeyArray) -> None:
+        """Return nothing: the actor's loss needs none."""
+
+    def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
+        """Return the value of the decision at the next state."""
+        return self.value_of_decision(batch, key)
+
+    def follow(self) -> "ImitatingActorCritic":
+        """Return the agent itself: nothing trails behind its actor."""
+        return self
+
+    def start_online(self) -> "ImitatingActorCritic":
+        """Return the agent itself: nothing changes but the data."""
+        return self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,7 +144,7 @@ class ImprovementConfig(AgentConfig):
         super().__post_init__()
         require(self, "candidates", self.candidates >= 1, "at least 1")
         within = 1 <= self.positives <= self.candidates
-        require(self, "positives", within, f"between 1 and --candidates ({self.candidates})")
+        require(self, "positives", within, f"between 1 and candidates ({self.candidates})")
         within = 0 <= self.improvement_weight < math.inf
         require(self, "improvement_weight", within, "finite and at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
@@ -161,18 +159,13 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
 
     anchor: Any = None
 
-    def start_online(self) -> "AnchoredActorCritic":
-        """The anchor becomes a copy of the policy; the improvement loss starts."""
-        return dataclasses.replace(self, anchor=self.actor)
-
-    def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["AnchoredActorCritic", Metrics]:
-        """As every method's; then the anchor follows the actor."""
-        agent, metrics = super().update(batch, key)
-        assert isinstance(agent, AnchoredActorCritic)
-        if agent.anchor is None:
-            return agent, metrics
-        anchor = polyak(agent.anchor, agent.actor, self.config.anchor_rate)
-        return dataclasses.replace(agent, anchor=anchor), metrics
+    @abstractmethod
+    def choose(
+        self,
+        observation: Float[Array, "batch observation"],
+        chunks: Float[Array, "batch candidates chunk"],
+    ) -> Positives:
+        """Return the positives among the candidates, with weights of mean 1."""
 
     @property
     def improves(self) -> bool:
@@ -180,17 +173,33 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         return self.anchor is not None and self.config.improvement_weight > 0
 
     def guidance(self, batch: Batch, key: PRNGKeyArray) -> Positives | None:
-        """The K best of N candidates with equal weights, or None where nothing is improved."""
+        """Return the positives chosen among N samples of the anchor; None without improvement."""
         if not self.improves:
             return None
         chunks = self.anchor.sample(batch.observation, self.config.candidates, key=key)
         return self.choose(batch.observation, chunks)
 
-    def choose(
+    def best_candidates(
         self,
         observation: Float[Array, "batch observation"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
-        """The positives among the candidates, with weights of mean 1."""
-        best = self.critic.top_k(observation, chunks, self.config.positives)
+        """Return the K candidates of highest ``Q``, with equal weights."""
+        count = self.config.positives
+        best = top_k(self.config, self.critic.online, observation, chunks, count)
         return best, jnp.ones(best.shape[:-1])
+
+    def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
+        """Return the value of the decision at the next state."""
+        return self.value_of_decision(batch, key)
+
+    def follow(self) -> "AnchoredActorCritic":
+        """Return the agent with its anchor, if there is one, moved towards the actor."""
+        if self.anchor is None:
+            return self
+        anchor = polyak(self.anchor, self.actor, self.config.anchor_rate)
+        return dataclasses.replace(self, anchor=anchor)
+
+    def start_online(self) -> "AnchoredActorCritic":
+        """Return the agent with a copy of its policy as the anchor; improvement starts."""
+        return dataclasses.replace(self, anchor=self.actor)

@@ -5,9 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.base import AgentConfig, Metrics, polyak, window_valid
+from driftpolicy.agents.base import Metrics, polyak, window_valid
+from driftpolicy.agents.config import AgentConfig
+from driftpolicy.agents.scoring import aggregate
 from driftpolicy.batch import Batch
-from driftpolicy.networks import CriticEnsemble, round_weights
+from driftpolicy.networks import CriticEnsemble
 
 
 class Critic(eqx.Module):
@@ -27,48 +29,11 @@ class Critic(eqx.Module):
         )
         return cls(online, online, config)
 
-    def aggregate(self, values: Float[Array, "members ..."]) -> Float[Array, "..."]:
-        """One value from the members': their mean, or their minimum."""
-        reduce = jnp.mean if self.config.critic_aggregation == "mean" else jnp.min
-        return reduce(values, axis=0)
-
-    def score(
-        self,
-        observation: Float[Array, "*batch observation"],
-        chunks: Float[Array, "*batch candidates chunk"],
-    ) -> Float[Array, "*batch candidates"]:
-        """``Q(s, a)`` of each candidate under the online ensemble, to choose by."""
-        online = self.online
-        if self.config.scoring_precision == "bfloat16":
-            online = round_weights(online, jnp.bfloat16)
-        return self.aggregate(online(observation[..., None, :], chunks))
-
-    def best(
-        self,
-        observation: Float[Array, "*batch observation"],
-        chunks: Float[Array, "*batch candidates chunk"],
-    ) -> Float[Array, "*batch chunk"]:
-        """The candidate of highest ``Q`` in each state."""
-        if chunks.shape[-2] == 1:
-            return chunks[..., 0, :]
-        index = jnp.argmax(self.score(observation, chunks), axis=-1)
-        return jnp.take_along_axis(chunks, index[..., None, None], axis=-2)[..., 0, :]
-
-    def top_k(
-        self,
-        observation: Float[Array, "*batch observation"],
-        chunks: Float[Array, "*batch candidates chunk"],
-        count: int,
-    ) -> Float[Array, "*batch {count} chunk"]:
-        """The ``count`` candidates of highest ``Q`` in each state, best first."""
-        _, index = jax.lax.top_k(self.score(observation, chunks), count)
-        return jnp.take_along_axis(chunks, index[..., None], axis=-2)
-
     def backup(
         self, batch: Batch, next_chunk: Float[Array, "batch chunk"]
     ) -> Float[Array, " batch"]:
         """``y = R + gamma^H * mask * Q_target(s', a')``, aggregated over the target ensemble."""
-        value = self.aggregate(self.target(batch.next_observation, next_chunk))
+        value = aggregate(self.config, self.target(batch.next_observation, next_chunk))
         return self.discounted(batch, value)
 
     def discounted(

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
-from driftpolicy.agents.base import Metrics, choice, require, window_valid
+from driftpolicy.agents.base import Metrics, window_valid
+from driftpolicy.agents.config import choice, require
+from driftpolicy.agents.scoring import score
 from driftpolicy.batch import Batch
 from driftpolicy.drifting import DriftInfo, Form, Kernel, drift_loss
 from driftpolicy.networks import Pushforward
@@ -108,8 +110,9 @@ class DFP(AnchoredActorCritic[DFPConfig]):
     ) -> Positives:
         """Samples of ``pi+ = pi_old exp(Q / alpha) / Z``: the K best, or all with soft weights."""
         if self.config.improvement == "top-k":
-            return super().choose(observation, chunks)
-        return chunks, soft_weights(self.critic.score(observation, chunks), self.config.soft_alpha)
+            return self.best_candidates(observation, chunks)
+        values = score(self.config, self.critic.online, observation, chunks)
+        return chunks, soft_weights(values, self.config.soft_alpha)
 
     def _drift(self, generated, positives, **weights):
         c = self.config

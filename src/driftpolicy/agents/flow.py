@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.actor_critic import ActorCritic
-from driftpolicy.agents.base import AgentConfig, Metrics, require, valid_mean
+from driftpolicy.agents.actor_critic import ImitatingActorCritic
+from driftpolicy.agents.base import Metrics, valid_mean
+from driftpolicy.agents.config import AgentConfig, require
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, VelocityField
 
@@ -98,7 +99,7 @@ def flow_matching_loss(
     return valid_mean(error**2, batch.valid)
 
 
-class FlowPolicy(ActorCritic[FlowConfig]):
+class FlowPolicy(ImitatingActorCritic[FlowConfig]):
     """``bfn`` and ``qc-bfn``."""
 
     @classmethod

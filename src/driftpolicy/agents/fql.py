@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.actor_critic import ActorCritic
-from driftpolicy.agents.base import Metrics, require
+from driftpolicy.agents.actor_critic import ImitatingActorCritic
+from driftpolicy.agents.base import Metrics
+from driftpolicy.agents.config import require
 from driftpolicy.agents.flow import BehaviourFlow, FlowConfig, flow_matching_loss
+from driftpolicy.agents.scoring import aggregate
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, Pushforward, VelocityField, draw_noise
 
@@ -64,7 +66,7 @@ class FlowAndStudent(Actor):
         return self.student.push(observation, noise)
 
 
-class FQL(ActorCritic[QCFQLConfig]):
+class FQL(ImitatingActorCritic[QCFQLConfig]):
     """``fql`` and ``qc-fql``."""
 
     @classmethod
@@ -93,7 +95,7 @@ class FQL(ActorCritic[QCFQLConfig]):
         chunk = actor.student(batch.observation, noise)
         distillation = jnp.mean((chunk - jax.lax.stop_gradient(taught)) ** 2)
         clipped = jnp.clip(chunk, -1.0, 1.0)
-        value = jnp.mean(self.critic.aggregate(self.critic.online(batch.observation, clipped)))
+        value = jnp.mean(aggregate(self.config, self.critic.online(batch.observation, clipped)))
         loss = cloning + self.config.distillation_weight * distillation - value
         return loss, {
             "flow_loss": cloning,

@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.actor_critic import ActorCritic
-from driftpolicy.agents.base import AgentConfig, Metrics, require, window_valid
+from driftpolicy.agents.actor_critic import ActorCritic, ImitatingActorCritic
+from driftpolicy.agents.base import Metrics, window_valid
+from driftpolicy.agents.config import AgentConfig, require
+from driftpolicy.agents.scoring import aggregate
 from driftpolicy.batch import Batch
 from driftpolicy.networks import MLP, Actor, lift
 
@@ -109,7 +111,7 @@ def cloning_loss(
     return -jnp.sum(inside * weight * density) / jnp.maximum(jnp.sum(inside), 1.0)
 
 
-class BC(ActorCritic[BCConfig]):
+class BC(ImitatingActorCritic[BCConfig]):
     """``bc``."""
 
     @classmethod
@@ -163,10 +165,18 @@ class IQL(ActorCritic[IQLConfig]):
         """``y = R + gamma^H * mask * V(s')``."""
         return self.critic.discounted(batch, self.actor.value(batch.next_observation)[:, 0])
 
+    def follow(self) -> "IQL":
+        """Return the agent itself: nothing trails behind its actor."""
+        return self
+
+    def start_online(self) -> "IQL":
+        """Return the agent itself: nothing changes but the data."""
+        return self
+
     def guidance(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
         """``Q_target(s, a)`` of the data's chunks."""
         chunk = batch.actions.reshape(batch.actions.shape[0], -1)
-        return self.critic.aggregate(self.critic.target(batch.observation, chunk))
+        return aggregate(self.config, self.critic.target(batch.observation, chunk))
 
     def actor_loss(
         self, actor: Any, batch: Batch, guidance: Float[Array, " batch"], key: PRNGKeyArray

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
-from driftpolicy.agents.base import Metrics, require, valid_mean
+from driftpolicy.agents.base import Metrics, valid_mean
+from driftpolicy.agents.config import require
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, VelocityField
 
@@ -162,3 +163,11 @@ class MVP(AnchoredActorCritic[MVPTopKConfig]):
             "constraint_loss": constraint,
             "improvement_loss": improving,
         }
+
+    def choose(
+        self,
+        observation: Float[Array, "batch observation"],
+        chunks: Float[Array, "batch candidates chunk"],
+    ) -> Positives:
+        """Return the K candidates of highest ``Q``, with equal weights."""
+        return self.best_candidates(observation, chunks)

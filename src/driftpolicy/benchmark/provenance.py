@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from driftpolicy import __version__
-from driftpolicy.agents.base import flag
 from driftpolicy.benchmark.published import task_title
 from driftpolicy.benchmark.results import Result
 from driftpolicy.benchmark.suite import Cell
 from driftpolicy.envs.tasks import find_task
+from driftpolicy.flags import flag
 
 _PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from driftpolicy import __version__
-from driftpolicy.errors import UserError
+from driftpolicy.errors import FieldError, UserError
+from driftpolicy.flags import flag
 
 COMMANDS = {
     "train": "train a policy: offline, then online",
@@ -46,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 command.set_defaults(run=module.run)
         options = parser.parse_args(arguments)
         return options.run(options)
+    except FieldError as error:
+        print(
+            f"dfp: {flag(error.field)} must be {error.meaning}, not {error.value}", file=sys.stderr
+        )
+        return 2
     except UserError as error:
         print(f"dfp: {error}", file=sys.stderr)
         return 2

@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
         success_interval,
         summarise,
     )
-    from driftpolicy.training.restore import RunKeys, load_agent
+    from driftpolicy.training.restore import load_agent
+    from driftpolicy.training.seeding import RunKeys
     from driftpolicy.training.video import film
 
     for name in ("episodes", "video_episodes", "processes"):
@@ -45,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     heading = f"{config.method} on {config.task}, checkpoint of step {meta['step']:,}"
     console.print(Text(heading), soft_wrap=True)
     with evaluation_workers(task, options.processes or config.processes) as workers:
-        episodes = evaluate(agent, workers, seed=seed, episodes=options.episodes, key=key)
+        episodes = evaluate(
+            agent.decision_rule, workers, seed=seed, episodes=options.episodes, key=key
+        )
     result = summarise(episodes)
     low, high = success_interval(sum(e.success for e in episodes), len(episodes))
     console.print(
@@ -58,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
     if options.video:
         out = Path(options.video)
         filmed = film(
-            *(agent, task, out),
+            agent.decision_rule,
+            task,
+            out,
             seed=seed,
             episodes=options.video_episodes,
             key=key,

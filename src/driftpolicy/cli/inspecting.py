@@ -47,7 +47,7 @@ def inspect(options: argparse.Namespace) -> int:
 
 def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
     """Data of one's own, compared with an environment if there is one."""
-    from driftpolicy.agents.base import AgentConfig
+    from driftpolicy.agents.config import AgentConfig
     from driftpolicy.envs.gymnasium import probe
 
     facts = probe(own_task(environment)) if environment else None

@@ -1,6 +1,6 @@
 """Online transitions in rings, kept on the host and mirrored on the device."""
 
-from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -97,8 +97,8 @@ class Replay:
         """
         return Rows(*(jnp.asarray(array.copy()) for array in self.rows))
 
-    def update_mirror(self, mirror: Rows) -> Rows:
-        """The mirror with the last ``slack`` rows of each ring as they are now; consumes it."""
+    def recent(self) -> "Recent":
+        """Return the last ``slack`` rows of each ring, for :func:`write_rows`."""
         offsets = self._size * np.arange(len(self._rows))[:, None]
         recent = np.arange(-self.slack, 0)[None]
         index = (offsets + (self._rows[:, None] + recent) % self._size).reshape(-1)
@@ -106,7 +106,7 @@ class Replay:
         places = (index,) * (len(self.rows) - 1) + (slots,)
         pairs = zip(self.rows, places, strict=True)
         part = Rows(*(array[place] for array, place in pairs))
-        return _write_mirror(mirror, part, index.astype(np.int32), slots.astype(np.int32))
+        return Recent(part, index.astype(np.int32), slots.astype(np.int32))
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint stores: the counters and the rows written so far."""
@@ -130,8 +130,23 @@ class Replay:
         return {**self.rows._asdict(), "numbers": self._numbers}
 
 
-@partial(jax.jit, donate_argnums=0)
-def _write_mirror(mirror: Rows, part: Rows, index: jax.Array, slots: jax.Array) -> Rows:
-    places = (index,) * (len(mirror) - 1) + (slots,)
-    pairs = zip(mirror, part, places, strict=True)
+class Recent(NamedTuple):
+    """Rows to be copied to a mirror."""
+
+    rows: Rows
+    index: Int32[Any, " rows"]
+    """Where each row belongs."""
+    slots: Int32[Any, " rows"]
+    """Where the start of each transition belongs."""
+
+
+def _write_rows(mirror: Rows, recent: Recent) -> Rows:
+    places = (recent.index,) * (len(mirror) - 1) + (recent.slots,)
+    pairs = zip(mirror, recent.rows, places, strict=True)
     return Rows(*(array.at[place].set(values) for array, values, place in pairs))
+
+
+write_rows = jax.jit(_write_rows, donate_argnums=0)
+"""Return a mirror with recent rows; consumes it."""
+write_rows_of_each = jax.jit(jax.vmap(_write_rows), donate_argnums=0)
+"""The same for several mirrors of one shape, stacked."""

@@ -10,7 +10,7 @@ import onnx
 from jaxtyping import Array, Float
 from onnx import helper
 
-from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.agents.decision import DecisionRule
 from driftpolicy.export.graph import Graph, Tensor
 from driftpolicy.export.operators import translate
 from driftpolicy.networks import lift
@@ -28,15 +28,15 @@ class Decision:
     ``low + (a + 1) (high - low) / 2``.
     """
 
-    def __init__(self, agent: ActorCritic, scaling: Scaling | None):
-        """Of a trained agent.
+    def __init__(self, rule: DecisionRule, scaling: Scaling | None):
+        """Put a trained agent's rule into the task's units.
 
         Args:
-            agent: the trained one.
+            rule: of the agent.
             scaling: ``observation_mean``, ``observation_deviation``, ``action_low``,
                 ``action_high``; None if the agent's units are the task's.
         """
-        self._agent = agent
+        self._rule = rule
         self._scaling = None
         if scaling is not None:
             self._scaling = {name: jnp.asarray(v, jnp.float32) for name, v in scaling.items()}
@@ -45,17 +45,14 @@ class Decision:
         self, observation: Float[Array, "*batch observation"], noise: Float[Array, "*batch n flat"]
     ) -> Float[Array, "*batch chunk action"]:
         """The decision."""
-        return self._in_task(self._agent.act_from(self._seen(observation), noise))
+        return self._in_task(self._rule(self._seen(observation), noise))
 
     def candidates(
         self, observation: Float[Array, " observation"], noise: Float[Array, "n flat"]
     ) -> tuple[Float[Array, "n chunk action"], Float[Array, " n"]]:
         """The chunks among which the decision chooses, and the critic's value of each."""
-        agent, seen = self._agent, self._seen(observation)
-        chunks = agent.actor.push(seen, noise)
-        length = agent.config.chunk_length
-        actions = self._in_task(chunks.reshape(len(chunks), length, -1))
-        return actions, agent.critic.score(seen, chunks)
+        chunks, values = self._rule.candidates(self._seen(observation), noise)
+        return self._in_task(chunks), values
 
     def _seen(self, observation: Array) -> Array:
         if self._scaling is None:

@@ -78,8 +78,9 @@ def export_policy(
     if units is not None:
         known = units.raw_observations(known)
     told = _describe(checkpoint, config, meta, agent, known)
-    decide = Decision(agent, scaling)
-    model = build_model(decide, told.observation_dim, agent.noise_shape, batch=batch, opset=opset)
+    rule = agent.decision_rule
+    decide = Decision(rule, scaling)
+    model = build_model(decide, told.observation_dim, rule.noise_shape, batch=batch, opset=opset)
     describe(model, told.entries())
     content = model.SerializeToString()
     observations = _states(known, units, told.observation_dim, states)
@@ -115,7 +116,7 @@ def _describe(
         action_high=list(scaling.get("action_high", [1.0] * action_dim)),
         chunk_length=config.agent.chunk_length,
         control_rate=meta.get("control_rate") or _CONTROL_RATES.get(task.benchmark),
-        noise_shape=list(agent.noise_shape),
+        noise_shape=list(agent.decision_rule.noise_shape),
         step=meta["step"],
         data=_origin(checkpoint, meta),
         config=json.loads(config.to_json()),

@@ -1,19 +1,16 @@
 """The online phase's environments: they act with the policy and fill the replay."""
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float32
 
-from driftpolicy.agents import Agent
 from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
 from driftpolicy.envs.tasks import Task
 from driftpolicy.training.config import TrainConfig
-from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.logs import Means
 
 _TRAINING = 1  # names the stream of episode seeds; evaluation's is another
@@ -34,7 +31,8 @@ class Collection:
         own = config.overlap or count > 1
         self._players = Workers(count, Player, task) if own else InProcess(Player(task))
         self._running: dict[int, np.ndarray] = {}  # the actions each is executing
-        self._observations: list[np.ndarray] = [np.zeros(0)] * count
+        self.observations: list[np.ndarray] = [np.zeros(0)] * count
+        """What each environment shows now."""
         self._pending: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * count
         self._episodes = np.arange(count)  # numbers of the running episodes
         self._rewards = np.zeros(count)
@@ -43,21 +41,17 @@ class Collection:
     def start(self) -> None:
         """Begin the first episodes."""
         for i, episode in enumerate(self._episodes):
-            self._observations[i] = self._players.call(i, "begin", self._seed(int(episode)))
-            self._replay.start_episode(self._observations[i], i)
+            self.observations[i] = self._players.call(i, "begin", self._seed(int(episode)))
+            self._replay.start_episode(self.observations[i], i)
 
     @property
     def undecided(self) -> list[int]:
         """The environments that have executed their chunk."""
         return [i for i, pending in enumerate(self._pending) if len(pending) == 0]
 
-    def decide(self, agent: Agent, key: PRNGKeyArray) -> None:
-        """A chunk for each environment that has none."""
-        decide = Decider(agent)
-        count = len(self._pending)
-        noise = list(itertools.islice(decide.noise(key, ahead=count), count))
-        for i in self.undecided:
-            self._pending[i] = decide(self._observations[i], noise[i])
+    def give(self, environment: int, chunk: Float32[np.ndarray, "chunk action"]) -> None:
+        """Give an environment the chunk that it executes next."""
+        self._pending[environment] = chunk
 
     def submit(self, steps: int) -> None:
         """Let the environments execute their chunks, together no more than ``steps`` steps."""
@@ -87,7 +81,7 @@ class Collection:
         final = k == len(played.rewards) - 1
         reward, observation = float(played.rewards[k]), played.observations[k]
         self._replay.add(action, reward, final and played.terminated, observation, i)
-        self._observations[i] = observation
+        self.observations[i] = observation
         self._rewards[i] += reward
         self._lengths[i] += 1
         if final and played.ended:
@@ -98,7 +92,7 @@ class Collection:
             self._rewards[i], self._lengths[i] = 0.0, 0
             self._episodes[i] += len(self._pending)
             self._pending[i] = self._pending[i][:0]
-            self._observations[i] = played.first
+            self.observations[i] = played.first
             self._replay.start_episode(played.first, i)
 
     def _seed(self, episode: int) -> int:
@@ -134,7 +128,7 @@ class Collection:
                 for name, array in arrays.items()
                 if name.startswith(begins)
             }
-            self._observations[i] = self._players.call(i, "load", state)
+            self.observations[i] = self._players.call(i, "load", state)
 
     def close(self) -> None:
         """End the processes."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from driftpolicy.agents import METHODS, AgentConfig
-from driftpolicy.agents.base import choice, flag, require
+from driftpolicy.agents.config import choice, require
 from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
@@ -109,7 +109,7 @@ class TrainConfig:
         choice(self, "data_on", ("auto", "device", "host"))
         choice(self, "phase", ("offline-to-online", "offline-rl"))
         alone = self.phase != "offline-rl" or self.online_steps == 0
-        require(self, "online_steps", alone, "0 with --phase offline-rl")
+        require(self, "online_steps", alone, "0 in the phase offline-rl")
         known = set(self.loggers) <= set(LOGGERS)
         require(self, "loggers", known, "among " + ", ".join(LOGGERS))
         choice(self, "action_bounds", ("space", "data"))
@@ -119,7 +119,7 @@ class TrainConfig:
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
         for name in _OWN_FIELDS if find_task(self.task).own is None else ():
             if getattr(self, name) != getattr(Own, name):
-                raise UserError(f"{flag(name)} is for an environment of your own (--env)")
+                raise UserError(f"{name} is for an environment of your own (--env)")
 
     def environment(self, scaling: Scaling | None = None) -> Task:
         """The task with what this config says of an environment of the user's own.

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from driftpolicy.progress import format_seconds
-
-if TYPE_CHECKING:
-    from driftpolicy.training.trainer import Trainer
+from driftpolicy.training import schedule
+from driftpolicy.training.records import Records
 
 _PLAIN_EVERY = 30.0  # seconds between lines where there is no terminal
 
@@ -46,30 +45,32 @@ class TrainingDisplay:
         """Stop drawing."""
         self._progress.stop()
 
-    def __call__(self, trainers: Sequence["Trainer"]) -> None:
+    def __call__(self, records: Sequence[Records]) -> None:
         """Show where the runs are: the evaluations of each, the progress of the last."""
-        trainer = min(trainers, key=lambda t: t.step)
-        c = trainer.config
-        phase = trainer.phase if trainer.step < c.total_steps else "online"
+        slowest = min(records, key=lambda one: one.run.step)
+        run, runs = slowest.run, [one.run for one in records]
+        c = run.config
+        phase = schedule.ONLINE if run.finished else run.phase
         start, total = (
-            (0, c.offline_steps) if phase == "offline" else (c.offline_steps, c.online_steps)
+            (0, c.offline_steps) if phase == schedule.OFFLINE else (c.offline_steps, c.online_steps)
         )
         now = time.monotonic()
         if self._since is None or self._since[0] != phase:
             for task in self._tasks.values():
                 self._progress.update(task, completed=c.offline_steps, note="done")
             self._tasks[phase] = self._progress.add_task(phase, total=total, note="")
-            self._since = (phase, trainer.step, now)
-        done = trainer.step - start
-        note = self._note(trainer, total - done, now)
+            self._since = (phase, run.step, now)
+        done = run.step - start
+        success = slowest.last_log.get("episode_success", float("nan"))
+        note = self._note(run.step, total - done, now, success)
         self._progress.update(self._tasks[phase], completed=done, note=note)
-        for index, one in enumerate(trainers):
-            seed = f"  seed {one.config.seed}" if len(trainers) > 1 else ""
+        for index, one in enumerate(runs):
+            seed = f"  seed {one.config.seed}" if len(runs) > 1 else ""
             if one.last_eval and self._seen_evals.get(index) != one.last_eval["step"]:
                 self._seen_evals[index] = one.last_eval["step"]
                 self._print_evaluation(one.last_eval, seed)
                 # Evaluation stopped the clock: start the rate anew.
-                self._since = (phase, trainer.step, time.monotonic())
+                self._since = (phase, run.step, time.monotonic())
         if not self._console.is_terminal and now - self._printed > _PLAIN_EVERY:
             self._printed = now
             self._console.print(f"  {phase} {done:,}/{total:,} {note}", highlight=False)
@@ -82,15 +83,14 @@ class TrainingDisplay:
             highlight=False,
         )
 
-    def _note(self, trainer: "Trainer", left: int, now: float) -> str:
+    def _note(self, step: int, left: int, now: float, success: float) -> str:
         assert self._since is not None
-        _, step, since = self._since
+        _, first, since = self._since
         parts = []
-        if trainer.step > step and now > since:
-            rate = (trainer.step - step) / (now - since)
+        if step > first and now > since:
+            rate = (step - first) / (now - since)
             parts.append(f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
             parts.append(f"{format_seconds(left / rate)} left")
-        success = trainer.last_log.get("episode_success", float("nan"))
         if success == success:
             parts.append(f"training success {100 * success:.0f}%")
         return "  ".join(parts)

@@ -3,113 +3,28 @@
 import contextlib
 import dataclasses
 import json
-import signal
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
 from driftpolicy import __version__
 from driftpolicy.data.checks import accept, short_episodes
-from driftpolicy.data.shards import open_shards, sharded
-from driftpolicy.data.sources import missing_dataset, source_of
-from driftpolicy.data.transitions import Prior
 from driftpolicy.errors import UserError
-from driftpolicy.progress import JobProgress, format_seconds
+from driftpolicy.progress import format_seconds
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
 from driftpolicy.training.plots import plot_curves
-from driftpolicy.training.restore import RunKeys
+from driftpolicy.training.prior_data import find_data, load_data
+from driftpolicy.training.records import Records
 from driftpolicy.training.run import RunFolder
-from driftpolicy.training.trainer import Trainer
+from driftpolicy.training.seeding import RunKeys
+from driftpolicy.training.state import RunState
+from driftpolicy.training.stopping import Stop
 from driftpolicy.training.video import film
-
-
-class Stop:
-    """Why and whether to stop at the next safe point: a signal, or the time limit."""
-
-    def __init__(self, max_minutes: float | None):
-        """``max_minutes`` counts from now; None sets no limit."""
-        self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
-        self.signal: signal.Signals | None = None
-
-    def __call__(self) -> bool:
-        """Whether to stop."""
-        return self.signal is not None or self.timed_out
-
-    @property
-    def timed_out(self) -> bool:
-        """Whether the time limit has passed."""
-        return self._deadline is not None and time.monotonic() >= self._deadline
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Note Ctrl-C and SIGTERM instead of dying of them; a second one dies."""
-
-        def note(number: int, _: Any) -> None:
-            self.signal = signal.Signals(number)
-            signal.signal(number, before[number])
-
-        before: dict[int, Any] = {
-            n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def find_data(config: TrainConfig, console: Console) -> Path:
-    """The file or folder of prior data, collected now if there is none and the config says so.
-
-    Raises:
-        UserError: naming the three ways to get the data.
-    """
-    task = config.environment()
-    source = source_of(task)
-    path = source.find_dataset(task, config.data)
-    if path is not None:
-        return path
-    if not config.collect_episodes:
-        raise missing_dataset(task)
-    path = source.collected_path(task.dataset)
-    episodes = config.collect_episodes
-    console.print(f"No data for {task.dataset}: collecting {episodes} episodes into {path}")
-    counts = source.collect(task, path, episodes=episodes, seed=0, processes=config.processes)
-    with JobProgress("collecting", episodes, unit="episodes") as progress:
-        for count in counts:
-            progress.update(count)
-    return path
-
-
-def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior, dict[str, Any]]:
-    """The prior data in a file, or in a folder of shards, and who made them.
-
-    Raises:
-        UserError: if they cannot be read as the task's.
-    """
-    task = config.environment()
-    if not sharded(task, path):
-        source = source_of(task)
-        return source.load_dataset(task, path, config.data_mask), source.describe(path)
-    cache = Path(config.data_cache).expanduser() if config.data_cache else None
-    with JobProgress("mapping shards", unit="shards") as progress:
-        shards = open_shards(
-            task,
-            path,
-            cache=cache,
-            skip_broken=config.skip_broken,
-            progress=progress.update,
-            warn=lambda line: console.print(line, style="yellow", highlight=False, soft_wrap=True),
-        )
-    return shards, shards.description
 
 
 def launch(
@@ -152,30 +67,31 @@ def launch(
         task = config.environment(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
         stack.enter_context(stop.listening())
-        trainers = []
-        for own, folder in zip(configs, folders, strict=True):
-            sinks = open_sinks(own.loggers, folder.path, json.loads(own.to_json()))
-            trainers.append(Trainer(own, folder, dataset, workers, data["crc32"], sinks))
-            stack.callback(trainers[-1].close)
-        del dataset  # the trainers keep what they need
-        for trainer in trainers:
-            if trainer.step:
-                where = f"{trainer.folder.path}: continuing" if len(trainers) > 1 else "Continuing"
-                console.print(f"{where} from step {trainer.step:,}", highlight=False)
+        runs: list[RunState] = []
+        records: list[Records] = []
+        for run_config, folder in zip(configs, folders, strict=True):
+            sinks = open_sinks(run_config.loggers, folder.path, json.loads(run_config.to_json()))
+            runs.append(RunState(run_config, folder, dataset, data["crc32"]))
+            stack.callback(runs[-1].close)
+            records.append(Records(runs[-1], workers, sinks))
+            stack.callback(records[-1].close)
+        del dataset  # the runs keep what they need
+        for run in runs:
+            if run.step:
+                where = f"{run.folder.path}: continuing" if len(runs) > 1 else "Continuing"
+                console.print(f"{where} from step {run.step:,}", highlight=False)
         with TrainingDisplay(console, _title(configs)) as display:
-            finished = train(trainers, stop, display)
-        for trainer in trainers:
-            plot_curves(
-                trainer.folder, trainer.config, _title([trainer.config]), trainer.folder.curves
-            )
-            if trainer.finished:
-                _finish(trainer.folder, trainer, data, console)
+            finished = train(records, stop=stop, report=lambda: display(records))
+        for run in runs:
+            plot_curves(run.folder, run.config, _title([run.config]), run.folder.curves)
+            if run.finished:
+                _finish(run, data, console)
         if not finished:
             reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
-            left = [trainer for trainer in trainers if not trainer.finished]
+            left = [run for run in runs if not run.finished]
             console.print(
                 f"Stopped by {reason} at step {left[0].step:,}; go on with: "
-                f"dfp resume {' '.join(str(trainer.folder.path) for trainer in left)}",
+                f"dfp resume {' '.join(str(run.folder.path) for run in left)}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -199,15 +115,15 @@ def _title(configs: Sequence[TrainConfig]) -> str:
     return f"{configs[0].method} on {configs[0].task}, {noun} {seeds}"
 
 
-def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: Console) -> None:
-    """Film, summarise, and say where everything is."""
-    config = trainer.config
+def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
+    """Film, summarise, and print where everything is."""
+    config, folder = run.config, run.folder
     video = None
     if config.video:
         try:
             film(
-                trainer.agent,
-                trainer.task,
+                run.agent.decision_rule,
+                run.task,
                 folder.video,
                 seed=config.seed,
                 episodes=2,
@@ -223,15 +139,15 @@ def _finish(folder: RunFolder, trainer: Trainer, data: dict[str, Any], console: 
             "task": config.task,
             "method": config.method,
             "seed": config.seed,
-            "steps": trainer.step,
-            "final": trainer.last_eval,
-            "wall_s": round(trainer.wall_s, 1),
+            "steps": run.step,
+            "final": run.last_eval,
+            "wall_s": round(run.wall_s, 1),
             "data": data,
             "video": video,
         }
     )
     console.print(
-        f"Done in {format_seconds(trainer.wall_s)}: {folder.path} holds eval.csv, train.csv, "
+        f"Done in {format_seconds(run.wall_s)}: {folder.path} holds eval.csv, train.csv, "
         + ("curves.png, rollout.mp4" if video else "curves.png")
         + " and the checkpoints",
         highlight=False,

@@ -1,24 +1,39 @@
-"""The loop that trains one run, or several side by side on the same prior data."""
+"""The algorithm: imitate offline, then improve online; for one run or several side by side."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-from driftpolicy.errors import UserError
-from driftpolicy.training.trainer import Trainer
-from driftpolicy.training.updates import update
+import jax
+
+from driftpolicy.training.offline import offline_phase
+from driftpolicy.training.online import online_phase
+from driftpolicy.training.records import Records
+from driftpolicy.training.side_by_side import SideBySide
+
+
+def offline_to_online(group: SideBySide) -> Iterator[None]:
+    """Train runs from where they are to their end; yield at every safe point."""
+    yield from offline_phase(group)
+    if any(run.collection is None for run in group.going):
+        group.learner.start_online()
+    yield from online_phase(group)
 
 
 def train(
-    trainers: Sequence[Trainer],
+    records: Sequence[Records],
+    *,
     stop: Callable[[], bool],
-    report: Callable[[Sequence[Trainer]], None],
+    report: Callable[[], None],
+    accelerate: bool | None = None,
 ) -> bool:
     """Train until the end or until ``stop()`` says so; checkpoints either way.
 
     Args:
-        trainers: runs on the same prior data; each comes to what it would come to alone.
+        records: of runs on the same prior data, their configs alike but for the seed; each run
+            comes to what it would come to alone.
         stop: asked at every safe point.
         report: called at every safe point, to show progress.
+        accelerate: whether to train several as one program, in the form for accelerators; None
+            does so where JAX computes on something else than a CPU.
 
     Returns:
         Whether all runs are complete.
@@ -27,38 +42,30 @@ def train(
         UserError: if a loss is not finite, a process died, or the disk is full; the other runs are
             trained to their end first.
     """
-    failed: dict[int, UserError] = {}
-    for trainer in trainers:
-        trainer.tick()
-    while True:
-        active = [t for i, t in enumerate(trainers) if not t.finished and i not in failed]
-        if not active or stop():
-            break
-        for trainer, error in advance_together(active):
-            failed[trainers.index(trainer)] = error
-        report(trainers)
-    for i, trainer in enumerate(trainers):
-        if i not in failed:
-            trainer.save()
-    if failed:
-        raise next(iter(failed.values()))
-    return not active
+    if accelerate is None:
+        accelerate = jax.default_backend() != "cpu"
+    runs = [one.run for one in records]
+    groups = side_by_side(records, accelerate=accelerate)
+    for run in runs:
+        run.tick()
+    training = [offline_to_online(group) for group in groups]
+    while any(run.going for run in runs) and not stop():
+        for algorithm in training:
+            next(algorithm, None)
+        report()
+    for group in groups:
+        group.save()
+    for run in runs:
+        if run.error is not None:
+            raise run.error
+    return all(run.finished for run in runs)
 
 
-def advance_together(trainers: Sequence[Trainer]) -> list[tuple[Trainer, UserError]]:
-    """Each run up to its next safe point, their gradient steps made together; what went wrong."""
-    failed = []
-    waiting: list[Any] = [(trainer, trainer.advance(), None) for trainer in trainers]
-    while waiting:
-        asking, requests = [], []
-        for trainer, advance, answer in waiting:
-            try:
-                requests.append(advance.send(answer))
-                asking.append((trainer, advance))
-            except StopIteration:
-                pass
-            except UserError as error:
-                failed.append((trainer, error))
-        answers = update(requests)
-        waiting = [(*pair, answer) for pair, answer in zip(asking, answers, strict=True)]
-    return failed
+def side_by_side(records: Sequence[Records], *, accelerate: bool) -> list[SideBySide]:
+    """Group the runs that can be one program: on an accelerator those whose agents are alike."""
+    if not accelerate:
+        return [SideBySide([one], accelerate=False) for one in records]
+    groups: dict[tuple[str, bool], list[Records]] = {}
+    for one in records:
+        groups.setdefault((one.run.phase, one.run.collection is None), []).append(one)
+    return [SideBySide(members, accelerate=True) for members in groups.values()]

@@ -11,17 +11,6 @@ from driftpolicy.training import checkpoints
 from driftpolicy.training.config import TrainConfig, method_of
 
 
-class RunKeys:
-    """A run's streams of keys, all functions of its seed."""
-
-    def __init__(self, seed: int):
-        """Separate streams for the initialisation, updates, decisions and evaluation."""
-        key = jax.random.key(seed)
-        self.init, self.update, self.act, self.evaluate = (
-            jax.random.fold_in(key, stream) for stream in range(4)
-        )
-
-
 def new_agent(config: TrainConfig, observation_dim: int, action_dim: int, key: Any) -> Agent:
     """A fresh agent of the config's method, improving at once in a run of pure offline RL."""
     method, _ = method_of(config.method)

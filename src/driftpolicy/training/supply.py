@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from driftpolicy.data.transitions import Fetched, Prior, Rows, draw
-from driftpolicy.training.updates import step_keys
+from driftpolicy.training.blocks import step_keys
 
 AHEAD = 4
 """Blocks of gradient steps whose windows are read while earlier ones are trained on."""
@@ -51,7 +51,7 @@ class Streamed:
 
         Args:
             prior: prior data.
-            key: as in :class:`driftpolicy.training.updates.Request`.
+            key: the run's, for updates.
             length: of the windows.
             batch_size: windows per step.
             blocks: the (first, count, steps) that :meth:`rows` will be asked for without marks, in
@@ -68,9 +68,9 @@ class Streamed:
         """The windows of ``count`` steps from ``first`` on, padded to ``steps``.
 
         With ``marks``, what the replay held at each of them, they are read at once: what is drawn
-        was not known before.
+        was not known before. So is what stands in for a run that makes no step.
         """
-        if marks is not None:
+        if marks is not None or count == 0:
             return self._fetch(first, count, steps, marks)
         while len(self._ahead) <= AHEAD and (block := next(self._blocks, None)):
             self._ahead.append((block, self._thread.submit(self._fetch, *block, None)))

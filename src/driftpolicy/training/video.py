@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from driftpolicy.agents import Agent
+from driftpolicy.agents.decision import DecisionRule
 from driftpolicy.envs.base import Environment, Step, make_environment
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.opengl import PACKAGES, no_opengl
@@ -20,7 +20,8 @@ from driftpolicy.envs.parallel import Workers
 from driftpolicy.envs.tasks import Task, own_words
 from driftpolicy.errors import UserError
 from driftpolicy.training.captions import Caption, add_caption
-from driftpolicy.training.evaluation import Decider, episode_seeds
+from driftpolicy.training.deciding import Decider
+from driftpolicy.training.evaluation import episode_seeds
 
 _SIZE = 480  # pixels, both ways
 _BLOCK = 16  # a multiple of so many pixels suits every codec
@@ -68,7 +69,7 @@ class _Filmed:
                 self.writer.append_data(image[:height, :width])
 
 
-_value = jax.jit(lambda agent, observation, chunk: agent.value(observation, chunk))
+_value = jax.jit(lambda rule, observation, chunk: rule.value(observation, chunk))
 
 
 class FilmRunner(EpisodeRunner):
@@ -149,7 +150,14 @@ def film_workers(task: Task) -> Workers:
 
 
 def film(
-    agent: Agent, task: Task, out: Path, *, seed: int, episodes: int, key: PRNGKeyArray, label: str
+    rule: DecisionRule,
+    task: Task,
+    out: Path,
+    *,
+    seed: int,
+    episodes: int,
+    key: PRNGKeyArray,
+    label: str,
 ) -> list[Episode]:
     """Film the first ``episodes`` evaluation episodes, one after the other, into ``out``.
 
@@ -159,7 +167,7 @@ def film(
     Raises:
         UserError: if nothing can be rendered or ``out`` cannot be written.
     """
-    decide = Decider(agent)
+    decide = Decider(rule)
     results: list[Episode] = []
     with film_workers(task) as workers:
         workers.call(0, "open", str(out), label)
@@ -168,7 +176,7 @@ def film(
             noise = decide.noise(jax.random.fold_in(key, episode))
             while not isinstance(reply, Episode):
                 chunk = decide(reply, next(noise))
-                value = float(_value(agent, jnp.asarray(reply), jnp.asarray(chunk)))
+                value = float(_value(rule, jnp.asarray(reply), jnp.asarray(chunk)))
                 workers.call(0, "announce", value, f"episode {episode + 1} of {episodes}")
                 reply = workers.call(0, "execute", chunk)
             results.append(reply)

@@ -1,0 +1,96 @@
+"""What a run writes at its boundaries: rows of train.csv and eval.csv, checkpoints."""
+
+import math
+from collections.abc import Sequence
+
+from driftpolicy.envs.parallel import Workers
+from driftpolicy.training import schedule
+from driftpolicy.training.blocks import metric_names
+from driftpolicy.training.collection import EPISODE_METRICS
+from driftpolicy.training.evaluation import evaluate, summarise
+from driftpolicy.training.logs import EVAL_COLUMNS, CsvLog, Means, Sink
+from driftpolicy.training.state import RunState
+
+
+class Records:
+    """The logs of a run, cut back to the state that it is continued from."""
+
+    def __init__(self, run: RunState, workers: Workers, sinks: Sequence[Sink] = ()):
+        """Open the logs.
+
+        Args:
+            run: at its beginning, or as its checkpoint holds it.
+            workers: processes to evaluate in.
+            sinks: further logs.
+
+        Raises:
+            UserError: if a log has lost rows, or cannot be written.
+        """
+        self.metrics = metric_names(run.agent, *run.dims)
+        self.last_log: dict[str, float] = {}
+        self._columns = (*self.metrics, *EPISODE_METRICS)
+        self.run = run
+        self._workers = workers
+        self._sinks = sinks
+        folder, lengths = run.folder, run.log_lengths
+        self._evaluations = CsvLog(folder.eval_csv, EVAL_COLUMNS, lengths["eval"])
+        columns = ("step", "phase", *self._columns)
+        self._training = CsvLog(folder.train_csv, columns, lengths["train"])
+
+    def write_due(self) -> None:
+        """Write what is due at the run's step, with its agent as it is now.
+
+        Raises:
+            UserError: if the disk is full or a process died.
+        """
+        run = self.run
+        due = schedule.due(run.config, run.step)
+        phase = schedule.phase_of(run.config, run.step)
+        run.tick()
+        if due.log:
+            self._log(phase)
+        if due.evaluation:
+            self._evaluate(phase)
+        if due.checkpoint:
+            self.save()
+        run.tick()
+
+    def save(self) -> None:
+        """Write a checkpoint, unless there is one of this step.
+
+        Raises:
+            UserError: if the disk is full; the earlier checkpoints stay.
+        """
+        lengths = {"eval": self._evaluations.length(), "train": self._training.length()}
+        self.run.save(lengths)
+
+    def _log(self, phase: str) -> None:
+        run = self.run
+        values = {name: run.means.mean(name) for name in self._columns}
+        self._training.write({"step": run.step, "phase": phase, **values})
+        for sink in self._sinks:
+            sink.log(run.step, {k: v for k, v in values.items() if not math.isnan(v)})
+        run.means = Means()
+        self.last_log = values
+
+    def _evaluate(self, phase: str) -> None:
+        run = self.run
+        episodes = evaluate(
+            run.agent.decision_rule,
+            self._workers,
+            seed=run.config.seed,
+            episodes=run.config.eval_episodes,
+            key=run.keys.evaluate,
+        )
+        result = summarise(episodes)
+        run.last_eval = {"step": run.step, "phase": phase, **result}
+        self._evaluations.write({**run.last_eval, "wall_s": round(run.wall_s, 1)})
+        for sink in self._sinks:
+            sink.log(run.step, {f"eval/{name}": value for name, value in result.items()})
+
+    def close(self) -> None:
+        """Close the logs."""
+        self._evaluations.close()
+        self._training.close()
+        for sink in self._sinks:
+            sink.close()

@@ -1,0 +1,186 @@
+"""A run in memory: what its checkpoint holds, restored to the last bit.
+
+Every random number is a function of the seed and a counter, so a checkpoint needs no generator
+state beyond the counters; the same seed gives the same run, bit for bit, on the same machine.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftpolicy.data.replay import Replay
+from driftpolicy.data.transitions import Prior, WindowSpec
+from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
+from driftpolicy.training import checkpoints, schedule
+from driftpolicy.training.collection import Collection
+from driftpolicy.training.config import TrainConfig
+from driftpolicy.training.logs import Means
+from driftpolicy.training.restore import new_agent, restore_agent
+from driftpolicy.training.run import RunFolder
+from driftpolicy.training.seeding import RunKeys
+from driftpolicy.training.supply import Resident, Streamed, Supply
+
+
+class RunState:
+    """One training run. ``step`` counts offline gradient steps, then online environment steps."""
+
+    def __init__(self, config: TrainConfig, folder: RunFolder, prior: Prior, data_id: str):
+        """Begin a run, or continue it from its last checkpoint.
+
+        Args:
+            config: the run's.
+            folder: the run's; the caller holds its lock.
+            prior: prior data; kept only if they are on the disk.
+            data_id: identifies the prior data; a checkpoint made with others is refused.
+
+        Raises:
+            UserError: if the last checkpoint is corrupted, of another version, or of other data or
+                another config.
+        """
+        self.config = config
+        self.folder = folder
+        self.task = config.environment(prior.scaling)
+        self.keys = RunKeys(config.seed)
+        self.step = 0
+        self.wall_s = 0.0
+        self.last_eval: dict[str, Any] | None = None
+        self.means = Means()
+        self.error: UserError | None = None
+        """What went wrong; the run goes no further."""
+        self.log_lengths = {"eval": 0, "train": 0}
+        """Bytes of the logs that belong to this state."""
+        self.collection: Collection | None = None
+        """The environments, once the online phase has begun."""
+        self.owed: list[np.ndarray] = []
+        """The replay's marks at online steps whose gradient steps are still to be made."""
+        self.dims = (prior.observation_dim, prior.action_dim)
+        self._data_id = data_id
+        self._scaling = prior.scaling
+        self._control_rate = prior.control_rate
+        self._saved_step = -1
+        self._ticked: float | None = None
+        # A round of the online phase adds at most a chunk and an episode's first row to a ring.
+        slack = config.agent.chunk_length + 2
+        self.replay = Replay(config.replay_capacity, *self.dims, rings=config.num_envs, slack=slack)
+        self.agent = new_agent(config, *self.dims, self.keys.init)
+        found = checkpoints.list_checkpoints(folder.checkpoints)
+        if found:
+            self._load(found[-1])
+        beside = prior.beside_replay(config.online_prior)
+        self.offline_prior = self._supply(prior)
+        self.online_prior = self.offline_prior if beside is prior else self._supply(beside)
+
+    @property
+    def windows(self) -> WindowSpec:
+        """How rows become training windows."""
+        agent = self.config.agent
+        return WindowSpec(agent.chunk_length, agent.discount, agent.terminal_windows == "keep")
+
+    @property
+    def phase(self) -> str:
+        """``offline`` or ``online``: of the next step."""
+        return schedule.phase_at(self.config, self.step)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is complete."""
+        return self.step >= self.config.total_steps
+
+    @property
+    def going(self) -> bool:
+        """Whether there is more to do, and nothing has gone wrong."""
+        return not self.finished and self.error is None
+
+    def tick(self) -> None:
+        """Bring ``wall_s`` up to date; the clock stands still until the first call."""
+        now = time.monotonic()
+        self.wall_s += now - (self._ticked or now)
+        self._ticked = now
+
+    def start_environments(self) -> None:
+        """Begin the first episodes, unless a checkpoint was in the middle of some."""
+        if self.collection is None:
+            self.collection = Collection(self.config, self.task, self.replay)
+            self.collection.start()
+
+    def _supply(self, prior: Prior) -> Supply:
+        c = self.config
+        if c.data_on == "device" or (c.data_on == "auto" and not prior.on_disk):
+            return Resident(prior)
+        blocks = (
+            (first, count, schedule.OFFLINE_BLOCK)
+            for first, count in schedule.offline_blocks(c, self.step)
+        )
+        return Streamed(prior, self.keys.update, c.agent.chunk_length, c.batch_size, blocks)
+
+    def save(self, log_lengths: dict[str, int]) -> Path:
+        """Write a checkpoint, unless there is one of this step.
+
+        Args:
+            log_lengths: bytes of the logs, safely on disk.
+
+        Raises:
+            UserError: if the disk is full; the earlier checkpoints stay.
+        """
+        if self.step == self._saved_step:
+            return checkpoints.latest(self.folder.checkpoints)
+        meta = {
+            "config": self.config.to_json(),
+            "data": self._data_id,
+            "step": self.step,
+            "online": self.collection is not None,
+            "wall_s": self.wall_s,
+            "last_eval": self.last_eval,
+            "means": self.means.state(),
+            "csv": log_lengths,
+            "dims": self.dims,
+            "scaling": self._scaling and self._scaling.to_json(),
+            "control_rate": self._control_rate,
+        }
+        groups = {
+            "agent": checkpoints.tree_arrays(self.agent),
+            "replay": self.replay.state(),
+            "collection": self.collection.state() if self.collection else {},
+            "owed": {"marks": np.array(self.owed, np.int32)},
+        }
+        path = checkpoints.save(self.folder.checkpoints, self.step, meta, groups)
+        self._saved_step = self.step
+        return path
+
+    def _load(self, path: Path) -> None:
+        meta, groups = checkpoints.load(path)
+        checkpoints.require_current(meta, path)
+        if meta["data"] != self._data_id:
+            raise UserError(
+                f"the prior data are not those of checkpoint {path}; name the right file (--data)"
+            )
+        if Scaling.from_json(meta.get("scaling")) != self._scaling:
+            raise UserError(
+                f"checkpoint {path} was made with other bounds of actions, or other observations: "
+                "has the environment's action space changed?"
+            )
+        if TrainConfig.from_json(meta["config"]).agent != self.config.agent:
+            raise UserError(
+                f"checkpoint {path} was made with another config than {self.folder.path}"
+            )
+        self.agent = restore_agent(self.agent, meta, groups["agent"], path)
+        self.step = self._saved_step = meta["step"]
+        self.wall_s = meta["wall_s"]
+        self.last_eval = meta["last_eval"]
+        self.means = Means.load(meta["means"])
+        self.log_lengths = meta["csv"]
+        self.replay.load(groups["replay"])
+        self.owed = list(groups["owed"]["marks"])
+        if meta["online"]:
+            self.collection = Collection(self.config, self.task, self.replay)
+            self.collection.load(groups["collection"])
+
+    def close(self) -> None:
+        """End the environments and the reading of prior data."""
+        self.offline_prior.close()
+        self.online_prior.close()
+        if self.collection is not None:
+            self.collection.close()
