@@ -1,24 +1,18 @@
-"""The methods by name. Loops, command line and checkpoints find a method here and nowhere else."""
+"""The methods: what an agent is, one file for each kind of actor, and the registry of names."""
 
 from driftpolicy.agents.base import Agent
 from driftpolicy.agents.config import AgentConfig
-from driftpolicy.agents.dfp import DFP, DFPCloningConfig, DFPConfig
-from driftpolicy.agents.flow import BFNConfig, FlowPolicy, QCBFNConfig
-from driftpolicy.agents.fql import FQL, FQLConfig, QCFQLConfig
-from driftpolicy.agents.gaussian import BC, IQL, BCConfig, IQLConfig
-from driftpolicy.agents.mvp import MVP, MVPConfig, MVPTopKConfig
+from driftpolicy.agents.decision import DecisionRule
+from driftpolicy.agents.dfp import DFP, DFPConfig
+from driftpolicy.agents.registry import METHODS, find_method, register_method
 
-METHODS: dict[str, tuple[type[Agent], type[AgentConfig]]] = {
-    "bfn": (FlowPolicy, BFNConfig),
-    "qc-bfn": (FlowPolicy, QCBFNConfig),
-    "fql": (FQL, FQLConfig),
-    "qc-fql": (FQL, QCFQLConfig),
-    "mvp": (MVP, MVPConfig),
-    "mvp-topk": (MVP, MVPTopKConfig),
-    "dfp-bc": (DFP, DFPCloningConfig),
-    "dfp": (DFP, DFPConfig),
-    "bc": (BC, BCConfig),
-    "iql": (IQL, IQLConfig),
-}
-
-__all__ = ["DFP", "METHODS", "Agent", "AgentConfig", "DFPConfig"]
+__all__ = [
+    "DFP",
+    "METHODS",
+    "Agent",
+    "AgentConfig",
+    "DFPConfig",
+    "DecisionRule",
+    "find_method",
+    "register_method",
+]

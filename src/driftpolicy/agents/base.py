@@ -1,7 +1,7 @@
 """The agent contract: what training, evaluation and checkpoints know of a method, and no more."""
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -37,6 +37,9 @@ class Agent(eqx.Module, Generic[_Config]):
     """
 
     config: _Config = eqx.field(static=True)
+
+    Config: ClassVar[type[AgentConfig]] = AgentConfig
+    """What the settings of a class are that is named by its file instead of being registered."""
 
     @classmethod
     @abstractmethod
