@@ -17,12 +17,12 @@ import numpy as np
 
 from driftpolicy.agents import DFPConfig
 from driftpolicy.batch import Batch
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import advance_together
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.trainer import Trainer
 
 TASK = "cube-double-play-singletask-task2-v0"

@@ -29,7 +29,7 @@ from common import (
 )
 from memory import resident
 
-from driftpolicy.training.config import resolve
+from driftpolicy.config import resolve
 from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.restore import RunKeys, new_agent
 

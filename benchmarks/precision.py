@@ -19,7 +19,7 @@ from common import in_turn, milliseconds
 
 from driftpolicy.data.sources import source_of
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.training.checkpoints import checkpoint_of
+from driftpolicy.runs.checkpoints import checkpoint_of
 from driftpolicy.training.restore import load_agent
 
 

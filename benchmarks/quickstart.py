@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from common import ACTION, in_turn, synthetic
 
+from driftpolicy.config import resolve
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
-from driftpolicy.training.config import resolve
 from driftpolicy.training.restore import RunKeys, new_agent
 from driftpolicy.training.updates import Request, update
 

@@ -10,7 +10,7 @@ import pytest
 
 from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import optimiser
-from driftpolicy.training.checkpoints import restore_tree, tree_arrays
+from driftpolicy.runs.checkpoints import restore_tree, tree_arrays
 from tests import statistical
 from tests.agents.common import (
     KEY,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from driftpolicy.benchmark.suite import Cell, Suite, find_suite
-from driftpolicy.training.logs import EVAL_COLUMNS
+from driftpolicy.runs.tables import EVAL_COLUMNS
 
 CUBE, LIFT = "cube-double-play-singletask-task2-v0", "lift-mh-low_dim"
 SUITE = f"""

@@ -15,8 +15,8 @@ from driftpolicy.benchmark.display import SuiteDisplay
 from driftpolicy.benchmark.driver import Driver
 from driftpolicy.cli.benchmark_run import conclude, select
 from driftpolicy.errors import UserError
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.launch import Stop
-from driftpolicy.training.run import RunFolder
 from tests.benchmark.common import Reports, cells
 
 

@@ -19,7 +19,7 @@ from driftpolicy.benchmark.suite import Cell, Suite, find_suite
 from driftpolicy.cli import main
 from driftpolicy.envs.tasks import TASKS, find_task
 from driftpolicy.errors import UserError
-from driftpolicy.training.run import RunFolder
+from driftpolicy.runs.folder import RunFolder
 from tests.films import write_film
 
 from .common import Reports

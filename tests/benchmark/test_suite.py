@@ -51,8 +51,8 @@ def test_the_cpu_suite_is_a_list_of_blocks():
 
 
 def test_a_folder_and_a_config_are_those_of_dfp_train(tmp_path):
-    from driftpolicy.training.config import resolve
-    from driftpolicy.training.run import RunFolder
+    from driftpolicy.config import resolve
+    from driftpolicy.runs.folder import RunFolder
 
     cell = Cell(TASK, "dfp", 3, preset="small", overrides={"temperatures": [1, 0.5]})
     config = resolve(TASK, "dfp", "small", {"seed": 3, "temperatures": (1.0, 0.5)})

@@ -11,7 +11,7 @@ from driftpolicy.benchmark.watch import (
     objection,
     read_folder,
 )
-from driftpolicy.training.run import RunFolder
+from driftpolicy.runs.folder import RunFolder
 from tests.benchmark.common import cells
 
 

@@ -9,11 +9,11 @@ from driftpolicy.data.transitions import WindowSpec
 from driftpolicy.envs.base import Session, episode_seed, make_environment
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training import updates
 from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.loop import train
 from driftpolicy.training.restore import RunKeys, new_agent
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.trainer import _BLOCK
 from driftpolicy.training.updates import Request, update
 

@@ -10,16 +10,17 @@ import pytest
 from rich.console import Console
 
 from driftpolicy import load_policy
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data import plain
 from driftpolicy.data.own import load_dataset
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.runs import checkpoints
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import checkpoints, video
-from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.training import video
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
-from driftpolicy.training.run import RunFolder
 from tests.data.recordings import demonstrate
 from tests.envs import own
 

@@ -24,11 +24,11 @@ from driftpolicy.benchmark.watch import (
     read_folder,
     saved_step,
 )
+from driftpolicy.config import TrainConfig
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.launch import find_data
-from driftpolicy.training.run import RunFolder
 
 ATTEMPTS = 3
 """A run is given up when it has ended so often in a row without getting to a new checkpoint."""

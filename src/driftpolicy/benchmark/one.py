@@ -13,8 +13,8 @@ from driftpolicy.benchmark.cluster import end_with_parent
 from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.launch import launch
-from driftpolicy.training.run import RunFolder
 
 
 def main() -> int:

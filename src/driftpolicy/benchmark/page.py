@@ -21,7 +21,7 @@ from driftpolicy.benchmark.table import AVERAGE
 from driftpolicy.data.files import write_atomically
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
-from driftpolicy.training.run import task_folder
+from driftpolicy.runs.folder import task_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 _DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from driftpolicy.benchmark.suite import Cell, Suite
 from driftpolicy.benchmark.watch import objection
+from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig
-from driftpolicy.training.logs import EVAL_COLUMNS
-from driftpolicy.training.run import RunFolder
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.tables import EVAL_COLUMNS
 
 PHASES = ("offline", "online")
 

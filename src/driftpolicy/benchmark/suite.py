@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from driftpolicy.config import TrainConfig, method_of, resolve
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig, method_of, resolve
-from driftpolicy.training.run import RunFolder, task_folder
+from driftpolicy.runs.folder import RunFolder, task_folder
 
 SUITES = Path(__file__).parent / "suites"
 """Where our own suites are: one file each, named like the suite."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
-from driftpolicy.training.checkpoints import list_checkpoints
-from driftpolicy.training.config import TrainConfig
-from driftpolicy.training.logs import read_csv
-from driftpolicy.training.run import RunFolder
+from driftpolicy.runs.checkpoints import list_checkpoints
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.tables import read_csv
 
 FREE_FIELDS = frozenset(
     ("data", "loggers", "log_every", "checkpoint_every", "processes", "video"),

@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.benchmark.display import SuiteDisplay
     from driftpolicy.benchmark.driver import Driver
     from driftpolicy.benchmark.suite import find_suite
+    from driftpolicy.runs.folder import RunFolder
     from driftpolicy.training.launch import Stop
-    from driftpolicy.training.run import RunFolder
 
     suite = find_suite(options.suite)
     cells = select(suite.cells(), options.only)

@@ -22,8 +22,8 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
 
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
+    from driftpolicy.runs.checkpoints import checkpoint_of
     from driftpolicy.scaling import Scaling
-    from driftpolicy.training.checkpoints import checkpoint_of
     from driftpolicy.training.evaluation import (
         evaluate,
         evaluation_workers,

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.shards import sharded
 from driftpolicy.data.sources import source_of
 from driftpolicy.envs import robomimic
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig
 
 Parts = list[list[Any]]
 

@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from driftpolicy.agents import Agent
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
 from driftpolicy.envs.tasks import Task
-from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.logs import Means
 

@@ -13,20 +13,20 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.checks import accept, short_episodes
 from driftpolicy.data.shards import open_shards, sharded
 from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.data.transitions import Prior
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds
-from driftpolicy.training.config import TrainConfig
+from driftpolicy.runs.curves import plot_curves
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
-from driftpolicy.training.plots import plot_curves
 from driftpolicy.training.restore import RunKeys
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.trainer import Trainer
 from driftpolicy.training.video import film
 

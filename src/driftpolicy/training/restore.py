@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from driftpolicy.agents import Agent
-from driftpolicy.training import checkpoints
-from driftpolicy.training.config import TrainConfig, method_of
+from driftpolicy.config import TrainConfig, method_of
+from driftpolicy.runs import checkpoints
 
 
 class RunKeys:
@@ -39,7 +39,7 @@ def load_agent(path: Path) -> tuple[Agent, TrainConfig, dict[str, Any]]:
     """The agent, the config and the meta data of a checkpoint; reads no replay.
 
     Raises:
-        UserError: as :func:`driftpolicy.training.checkpoints.load`.
+        UserError: as :func:`driftpolicy.runs.checkpoints.load`.
     """
     meta, groups = checkpoints.load(path, "agent")
     config = TrainConfig.from_json(meta["config"])

@@ -13,18 +13,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior, WindowSpec
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
+from driftpolicy.runs import checkpoints
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.tables import EVAL_COLUMNS, CsvLog
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import checkpoints
 from driftpolicy.training.collection import EPISODE_METRICS, Collection
-from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.evaluation import evaluate, summarise
-from driftpolicy.training.logs import EVAL_COLUMNS, CsvLog, Means, Sink
+from driftpolicy.training.logs import Means, Sink
 from driftpolicy.training.restore import RunKeys, new_agent, restore_agent
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.supply import Resident, Streamed, Supply
 from driftpolicy.training.updates import Logs, Request, metric_names
 

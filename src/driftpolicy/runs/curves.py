@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from driftpolicy.training.config import TrainConfig
-from driftpolicy.training.logs import read_csv
-from driftpolicy.training.run import RunFolder
+from driftpolicy.config import TrainConfig
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.tables import read_csv
 
 _BLUE = "#0072B2"
 

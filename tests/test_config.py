@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from driftpolicy.agents import METHODS, DFPConfig
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig, resolve
-from driftpolicy.training.presets import PRESETS, published
+from driftpolicy.presets import PRESETS, published
 
 TASK = "cube-double-play-singletask-task2-v0"
 

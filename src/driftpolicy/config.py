@@ -11,8 +11,8 @@ from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import choice, flag, require
 from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
+from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
 from driftpolicy.scaling import Scaling
-from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
 
 LOGGERS = ("tensorboard", "wandb")
 _OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")

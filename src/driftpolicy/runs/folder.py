@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import write_atomically
 from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig
 
 
 def task_folder(task: str) -> str:

@@ -45,7 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The published protocol.
     "paper": {},
 }
-"""By name; later entries of :func:`driftpolicy.training.config.resolve` win over these."""
+"""By name; later entries of :func:`driftpolicy.config.resolve` win over these."""
 
 # A wide kernel beside the narrow one pulls every sample towards the data.
 _BRIEF_TEMPERATURES = (0.05, 0.5)
@@ -121,7 +121,7 @@ def published(method: str, benchmark: str, scene: str, task: str, phase: str) ->
         benchmark: such as ``ogbench``.
         scene: such as ``cube-double``.
         task: its whole name.
-        phase: as :class:`driftpolicy.training.config.TrainConfig` has it.
+        phase: as :class:`driftpolicy.config.TrainConfig` has it.
     """
     places = (benchmark, scene.partition("-")[0], scene, task)
     values: dict[str, Any] = {}

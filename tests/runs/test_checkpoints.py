@@ -7,7 +7,7 @@ import pytest
 
 from driftpolicy.errors import UserError
 from driftpolicy.networks import MLP
-from driftpolicy.training import checkpoints
+from driftpolicy.runs import checkpoints
 
 
 def save(folder, step=3, meta=None, **groups):
