@@ -6,6 +6,7 @@ import pytest
 
 from driftpolicy.agents import METHODS, DFPConfig
 from driftpolicy.config import TrainConfig, resolve
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.presets import PRESETS, published
 
@@ -81,9 +82,9 @@ def test_presets_change_no_methods_nature(preset):
 
 def test_benchmarks_differ_where_the_papers_say():
     for method in ("dfp", "dfp-bc"):
-        config = DFPConfig(**published(method, "robomimic", "lift", "lift-mh-low_dim", "offline"))
+        config = DFPConfig(**published(method, find_task("lift-mh-low_dim"), "offline"))
         assert (config.positives, config.best_of, config.temperatures) == (2, 4, (0.005, 0.05))
-    assert published("mvp", "robomimic", "can", "can-mh-low_dim", "offline") == {"best_of": 4}
+    assert published("mvp", find_task("can-mh-low_dim"), "offline") == {"best_of": 4}
     for method in ("mvp", "mvp-topk"):
         weights = {
             family: resolve(task_of(family), method, "paper", {}).agent.constraint_weight
@@ -150,7 +151,7 @@ def test_overrides_win_and_reach_both_configs():
         ({"critic_hidden": ()}, "--critic-hidden must be"),
         (
             {"phase": "offline-rl", "online_steps": 5},
-            "--online-steps must be 0 with --phase offline-rl, not 5",
+            "--online-steps must be 0 in the phase offline-rl, not 5",
         ),
         ({"flavour": 1}, "dfp has no setting flavour"),
     ],
@@ -174,7 +175,10 @@ def test_unknown_names():
 
 def test_a_config_of_another_version_is_refused():
     text = resolve(TASK, "dfp", "paper", {}).to_json()
-    for broken in (text[:40], text.replace('"seed"', '"seeds"'), "[]", "{}"):
+    damaged = [
+        text.replace(*pair) for pair in (('"seed"', '"seeds"'), ("256", "25.6"), ("0.99", '"0.9"'))
+    ]
+    for broken in (text[:40], *damaged, "[]", "{}"):
         with pytest.raises(UserError, match="damaged or of another version"):
             TrainConfig.from_json(broken)
 

@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from driftpolicy.agents import METHODS, AgentConfig
-from driftpolicy.agents.base import choice, flag, require
+from driftpolicy.agents.base import choice, require
 from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
 from driftpolicy.scaling import Scaling
 
 LOGGERS = ("tensorboard", "wandb")
-_OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
+_USER_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
+"""Settings of an environment of the user's own, which no benchmark's task takes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A run's protocol; the defaults are those of arXiv 2605.07727."""
+    """Everything that decides a run; the defaults are the protocol of arXiv 2605.07727."""
 
     task: str
     """The task's name (dfp tasks lists them)."""
@@ -87,7 +88,7 @@ class TrainConfig:
     loggers: tuple[str, ...] = ()
     """Further logs beside the CSV files: tensorboard, wandb (extras of the package)."""
     agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
-    """The method's own settings."""
+    """The settings of the method."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -95,7 +96,7 @@ class TrainConfig:
         Raises:
             UserError: naming the field, its value and its range.
         """
-        find_task(self.task)
+        task = find_task(self.task)
         method_of(self.method)
         for name in ("batch_size", "num_envs", "eval_every", "eval_episodes", "log_every"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
@@ -109,7 +110,7 @@ class TrainConfig:
         choice(self, "data_on", ("auto", "device", "host"))
         choice(self, "phase", ("offline-to-online", "offline-rl"))
         alone = self.phase != "offline-rl" or self.online_steps == 0
-        require(self, "online_steps", alone, "0 with --phase offline-rl")
+        require(self, "online_steps", alone, "0 in the phase offline-rl")
         known = set(self.loggers) <= set(LOGGERS)
         require(self, "loggers", known, "among " + ", ".join(LOGGERS))
         choice(self, "action_bounds", ("space", "data"))
@@ -117,37 +118,38 @@ class TrainConfig:
         require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
-        for name in _OWN_FIELDS if find_task(self.task).own is None else ():
-            if getattr(self, name) != getattr(Own, name):
-                raise UserError(f"{flag(name)} is for an environment of your own (--env)")
+        for name in _USER_FIELDS if task.own is None else ():
+            default = getattr(Own, name)
+            kept = getattr(self, name) == default
+            require(self, name, kept, f"{default} without an environment of your own")
 
-    def environment(self, scaling: Scaling | None = None) -> Task:
-        """The task with what this config says of an environment of the user's own.
+    def configured_task(self, scaling: Scaling | None = None) -> Task:
+        """Return the task, with this config's settings if the environment is the user's own.
 
         Args:
-            scaling: of its data, once they are read.
+            scaling: how the environment's data are scaled, once they have been read.
         """
         task = find_task(self.task)
         if task.own is None:
             return task
-        chosen = {name: getattr(self, name) for name in _OWN_FIELDS}
+        chosen = {name: getattr(self, name) for name in _USER_FIELDS}
         return dataclasses.replace(task, own=Own(**chosen, scaling=scaling))
 
     @property
     def total_steps(self) -> int:
-        """Offline gradient steps plus online environment steps: the last value of ``step``."""
+        """Count offline gradient steps and online environment steps: the last value of ``step``."""
         return self.offline_steps + self.online_steps
 
     def to_json(self) -> str:
-        """The whole config as text."""
+        """Return the whole config as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "TrainConfig":
-        """The inverse of :meth:`to_json`.
+        """Return the config that :meth:`to_json` wrote.
 
         Raises:
-            UserError: for a damaged file, or a field this version does not know or misses.
+            UserError: for a damaged file, or a field that this version does not know or misses.
         """
         try:
             fields = json.loads(text)
@@ -159,7 +161,7 @@ class TrainConfig:
 
 
 def method_of(name: str) -> tuple[Any, type[AgentConfig]]:
-    """The agent class and the config class of a method.
+    """Return the agent class and the config class of a method.
 
     Raises:
         UserError: for an unknown name.
@@ -172,7 +174,7 @@ def method_of(name: str) -> tuple[Any, type[AgentConfig]]:
 def resolve(
     task: str | None, method: str, preset: str, overrides: Mapping[str, Any]
 ) -> TrainConfig:
-    """The config of a run: defaults, then the benchmark's, then the preset's, then ``overrides``.
+    """Return the config of a run: defaults, published settings, the preset's, then ``overrides``.
 
     Args:
         task: its name; None takes the preset's.
@@ -197,7 +199,7 @@ def resolve(
     values: dict[str, Any] = {}
     if phase == "offline-rl":  # what the setting is about, a preset does not change
         chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
-    values |= published(method, found.benchmark, found.family, task, phase)
+    values |= published(method, found, phase)
     values |= chosen | dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
@@ -210,9 +212,37 @@ def resolve(
 
 
 def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples that the config's fields are."""
+    """Return JSON's values in the types of a config's fields.
+
+    Raises:
+        TypeError: naming a field whose value has another type.
+    """
     hints = typing.get_type_hints(cls)
-    return {
-        name: tuple(value) if typing.get_origin(hints.get(name)) is tuple else value
-        for name, value in fields.items()
-    }
+    values = {name: convert(value, hints.get(name, object)) for name, value in fields.items()}
+    for name, value in values.items():
+        if not fits(value, hints.get(name, object)):
+            raise TypeError(f"{name} is {value!r}")
+    return values
+
+
+def convert(value: Any, hint: Any) -> Any:
+    """Return a value of JSON or TOML as a config field of this type has it, if that can be."""
+    if isinstance(value, list):
+        item = next(iter(typing.get_args(hint)), object)
+        return tuple(convert(one, item) for one in value)
+    takes_float = hint is float or float in typing.get_args(hint)
+    return float(value) if takes_float and type(value) is int else value
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value has the type of a config field."""
+    arguments = typing.get_args(hint)
+    if hint is object:
+        return True
+    if typing.get_origin(hint) is typing.Literal:
+        return value in arguments
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(fits(item, arguments[0]) for item in value)
+    if arguments:  # a union
+        return any(fits(value, one) for one in arguments)
+    return type(value) is hint

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from driftpolicy.envs.tasks import Task
+
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two CPU cores: collect, train, fine-tune, evaluate, film.
     "quickstart": {
@@ -68,10 +70,11 @@ PRESET_PLACES: dict[tuple[str, ...], dict[str, Any]] = {
     ("small", "dfp", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
     ("small", "dfp-bc", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
 }
-"""By (preset, method), (preset, benchmark) or all three: what a preset sets there."""
+"""What a preset sets for some methods and benchmarks: by (preset, method), (preset, benchmark)
+or all three."""
 
-# Where the paper's values differ from a method's defaults: by (method, benchmark or scene or family
-# of scenes); of several that hold, the later line wins.
+# Where the paper's values differ from a method's defaults: by (method, benchmark, domain, scene or
+# task); of several that hold, the narrower one wins.
 BENCHMARKS: dict[tuple[str, str], dict[str, Any]] = {
     # arXiv 2605.07727, Table 5.
     ("dfp", "robomimic"): {"positives": 2, "best_of": 4, "temperatures": (0.005, 0.05)},
@@ -94,6 +97,9 @@ BENCHMARKS: dict[tuple[str, str], dict[str, Any]] = {
 OFFLINE_RL_PHASE: dict[str, Any] = {"chunk_length": 1, "best_of": 1, "online_steps": 0}
 """What the pure offline setting of the paper's Table 7 changes in every method."""
 
+OFFLINE_RL_METHODS: dict[str, dict[str, Any]] = {"dfp": {"positives": 8}}
+"""What it changes in some methods on every task (Table 8)."""
+
 # arXiv 2605.07727, Table 8.
 _FINE = (0.01, 0.05)
 OFFLINE_RL: dict[tuple[str, str], dict[str, Any]] = {
@@ -110,26 +116,23 @@ OFFLINE_RL: dict[tuple[str, str], dict[str, Any]] = {
     ("fql", "cube"): {"distillation_weight": 300.0},
     ("qc-fql", "cube"): {"distillation_weight": 300.0},
 }
-"""By (method, task or family of scenes): what a phase of pure offline RL sets otherwise."""
+"""What it changes in some methods on some tasks: by (method, task, scene or domain)."""
 
 
-def published(method: str, benchmark: str, scene: str, task: str, phase: str) -> dict[str, Any]:
-    """The published settings of a method where they differ from its defaults.
+def published(method: str, task: Task, phase: str) -> dict[str, Any]:
+    """Return the published settings of a method on a task where they differ from its defaults.
 
     Args:
-        method: its name.
-        benchmark: such as ``ogbench``.
-        scene: such as ``cube-double``.
-        task: its whole name.
-        phase: as :class:`driftpolicy.config.TrainConfig` has it.
+        method: the method's name.
+        task: the task, whose benchmark, domain and scene may have settings too.
+        phase: the config's phase, ``offline-to-online`` or ``offline-rl``.
     """
-    places = (benchmark, scene.partition("-")[0], scene, task)
+    places = (task.benchmark, task.domain, task.family, task.name)
     values: dict[str, Any] = {}
     for place in places:
         values |= BENCHMARKS.get((method, place), {})
     if phase == "offline-rl":
-        values |= OFFLINE_RL_PHASE
-        values |= {"positives": 8} if method == "dfp" else {}
+        values |= OFFLINE_RL_PHASE | OFFLINE_RL_METHODS.get(method, {})
         for place in places:
             values |= OFFLINE_RL.get((method, place), {})
     return values

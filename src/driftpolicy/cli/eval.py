@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     agent, config, meta = load_agent(checkpoint_of(Path(options.run_folder)))
-    task = config.environment(Scaling.from_json(meta.get("scaling")))
+    task = config.configured_task(Scaling.from_json(meta.get("scaling")))
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
     console = Console()

@@ -81,7 +81,7 @@ def prior_observations(
         None if the data are no longer where they were, are others by now, or are shards, which are
         not read as a whole.
     """
-    task = config.environment()
+    task = config.configured_task()
     source = source_of(task)
     try:
         path = source.find_dataset(task, config.data)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from driftpolicy.config import TrainConfig, method_of, resolve
+from driftpolicy.config import TrainConfig, convert, fits, method_of, resolve
 from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder, task_folder
 
@@ -217,32 +217,10 @@ def _typed_overrides(method: str, overrides: Mapping[str, Any]) -> dict[str, Any
         if name in ("task", "method", "seed", "agent"):
             raise UserError(f"overrides cannot set {name}")
         hint = hints.get(name, object)  # an unknown name is refused where settings are resolved
-        values[name] = _converted(value, hint)
-        if not _fits(values[name], hint):
+        values[name] = convert(value, hint)
+        if not fits(values[name], hint):
             raise UserError(f"overrides: {name} = {value!r} is of the wrong type")
     return values
-
-
-def _converted(value: Any, hint: Any) -> Any:
-    """TOML's value as a config field of this type has it, where it can be."""
-    if isinstance(value, list):
-        item = next(iter(typing.get_args(hint)), object)
-        return tuple(_converted(one, item) for one in value)
-    return float(value) if hint is float and type(value) is int else value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a config field's type."""
-    arguments = typing.get_args(hint)
-    if hint is object:
-        return True
-    if typing.get_origin(hint) is typing.Literal:
-        return value in arguments
-    if typing.get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
-    if arguments:  # a union
-        return any(_fits(value, one) for one in arguments)
-    return type(value) is hint
 
 
 def _unique(items: Iterable[Any]) -> tuple[Any, ...]:

@@ -72,7 +72,7 @@ def find_data(config: TrainConfig, console: Console) -> Path:
     Raises:
         UserError: naming the three ways to get the data.
     """
-    task = config.environment()
+    task = config.configured_task()
     source = source_of(task)
     path = source.find_dataset(task, config.data)
     if path is not None:
@@ -95,7 +95,7 @@ def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior,
     Raises:
         UserError: if they cannot be read as the task's.
     """
-    task = config.environment()
+    task = config.configured_task()
     if not sharded(task, path):
         source = source_of(task)
         return source.load_dataset(task, path, config.data_mask), source.describe(path)
@@ -149,7 +149,7 @@ def launch(
         short = accept(short_episodes(dataset.lengths, config.agent.chunk_length))
         for remark in (*dataset.remarks, *short):
             console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
-        task = config.environment(dataset.scaling)
+        task = config.configured_task(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
         stack.enter_context(stop.listening())
         trainers = []

@@ -61,7 +61,7 @@ class Trainer:
         """
         self.config = config
         self.folder = folder
-        self.task = config.environment(dataset.scaling)
+        self.task = config.configured_task(dataset.scaling)
         self.step = 0
         self.wall_s = 0.0
         self._ticked: float | None = None  # when wall_s was brought up to date
