@@ -18,14 +18,14 @@ import numpy as np
 
 from driftpolicy.agents import DFPConfig
 from driftpolicy.batch import Batch
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import offline_to_online, side_by_side
 from driftpolicy.training.records import Records
 from driftpolicy.training.restore import new_agent
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.state import RunState
 

@@ -101,7 +101,7 @@ def environment_steps() -> Callable[[], float]:
 
 
 def main() -> None:
-    from driftpolicy.benchmark.published import published_cost  # not in the processes measured
+    from driftpolicy.report.published import published_cost  # not in the processes measured
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)

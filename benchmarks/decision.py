@@ -20,9 +20,9 @@ import onnxruntime
 
 from driftpolicy.agents import METHODS
 from driftpolicy.agents.actor_critic import ActorCritic
-from driftpolicy.benchmark.published import published_cost
 from driftpolicy.deploy import Metadata, Policy
 from driftpolicy.export.decision import Decision, build_model, describe
+from driftpolicy.report.published import published_cost
 
 OBSERVATION, ACTION, BLOCK = 37, 5, 100
 

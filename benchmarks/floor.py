@@ -29,7 +29,7 @@ from common import (
 )
 from memory import resident
 
-from driftpolicy.training.config import resolve
+from driftpolicy.config import resolve
 from driftpolicy.training.deciding import Decider
 from driftpolicy.training.restore import new_agent
 from driftpolicy.training.seeding import RunKeys

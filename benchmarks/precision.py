@@ -21,7 +21,7 @@ from driftpolicy.agents.config import AgentConfig
 from driftpolicy.agents.scoring import score
 from driftpolicy.data.sources import source_of
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.training.checkpoints import checkpoint_of
+from driftpolicy.runs.checkpoints import checkpoint_of
 from driftpolicy.training.restore import load_agent
 
 

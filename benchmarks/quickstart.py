@@ -20,10 +20,10 @@ import numpy as np
 from common import ACTION, in_turn, synthetic
 
 from driftpolicy.agents import Agent
+from driftpolicy.config import resolve
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
 from driftpolicy.training.blocks import BlockInput, BlockSpec, block
-from driftpolicy.training.config import resolve
 from driftpolicy.training.restore import new_agent
 from driftpolicy.training.seeding import RunKeys
 

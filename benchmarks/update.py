@@ -24,7 +24,7 @@ from common import (
     update_products,
 )
 
-from driftpolicy.training.config import resolve
+from driftpolicy.config import resolve
 
 
 def measure(small: bool, rounds: int = 7) -> list[Figure]:

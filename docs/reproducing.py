@@ -9,8 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from driftpolicy.benchmark.published import STEPS, published, published_cost, task_words
-from driftpolicy.benchmark.suite import Cell, find_suite
+from driftpolicy.report.published import STEPS, published, published_cost, task_words
+from driftpolicy.suites.suite import Cell, find_suite
 
 PAGE = Path(__file__).with_suffix(".md")
 METHODS = ("bfn", "qc-bfn", "fql", "qc-fql", "mvp", "mvp-topk", "dfp-bc", "dfp")

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from driftpolicy.agents import Agent
+from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
+from driftpolicy.runs.checkpoints import checkpoint_of
 from driftpolicy.scaling import Scaling
-from driftpolicy.training.checkpoints import checkpoint_of
-from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from driftpolicy.cli import main
 from driftpolicy.envs.opengl import no_opengl
-from driftpolicy.training.run import RunFolder
+from driftpolicy.runs.folder import RunFolder
 from tests.opengl import BARE
 from tests.training import held
 from tests.training.conftest import TASK, data_file, rows_without_time, tiny  # noqa: F401

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
-from driftpolicy.benchmark.published import published_cost
+from driftpolicy.report.published import published_cost
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow

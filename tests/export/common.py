@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from driftpolicy.agents import METHODS
-from driftpolicy.training import checkpoints
-from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.config import TrainConfig, resolve
+from driftpolicy.runs import checkpoints
 from driftpolicy.training.restore import new_agent
 from tests import statistical
 

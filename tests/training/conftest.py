@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from driftpolicy.agents import METHODS
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data.collect import Collector
 from driftpolicy.data.files import write_npz
 from driftpolicy.data.ogbench import load_dataset
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import train
 from driftpolicy.training.records import Records
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.state import RunState
 
 TASK = "cube-single-play-singletask-task1-v0"

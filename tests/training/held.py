@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from driftpolicy.training.logs import CsvLog
+from driftpolicy.runs.tables import CsvLog
 
 
 def rows(path: Path) -> int:

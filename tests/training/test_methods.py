@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from driftpolicy import load_policy
-from driftpolicy.training.logs import read_csv
-from driftpolicy.training.plots import plot_curves
+from driftpolicy.runs.curves import plot_curves
+from driftpolicy.runs.tables import read_csv
 
 from .conftest import assert_same_run, run_to_end, tiny
 

@@ -10,13 +10,13 @@ from driftpolicy.data.transitions import WindowSpec
 from driftpolicy.envs.base import Session, episode_seed, make_environment
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import BlockInput, BlockSpec, block
 from driftpolicy.training.deciding import Decider
 from driftpolicy.training.learner import Learner
 from driftpolicy.training.loop import train
 from driftpolicy.training.restore import new_agent
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.seeding import RunKeys
 
 from .conftest import TASK, assert_same_run, rows_without_time, run_to_end, tiny, trainer_of

@@ -10,16 +10,17 @@ import pytest
 from rich.console import Console
 
 from driftpolicy import load_policy
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data import plain
 from driftpolicy.data.own import load_dataset
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.runs import checkpoints
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import checkpoints, video
-from driftpolicy.training.config import TrainConfig, resolve
+from driftpolicy.training import video
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
-from driftpolicy.training.run import RunFolder
 from tests.data.recordings import demonstrate
 from tests.envs import own
 
@@ -41,12 +42,12 @@ def config(tmp_path_factory) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def dataset(config):
-    return load_dataset(config.environment(), Path(config.data))
+    return load_dataset(config.configured_task(), Path(config.data))
 
 
 @pytest.fixture(scope="module")
 def workers(config, dataset):
-    with evaluation_workers(config.environment(dataset.scaling), 1) as workers:
+    with evaluation_workers(config.configured_task(dataset.scaling), 1) as workers:
         yield workers
 
 
@@ -71,7 +72,7 @@ def test_a_checkpoint_and_the_config_say_everything(whole, dataset):
     assert Scaling.from_json(meta["scaling"]) == dataset.scaling
     assert meta["control_rate"] == 10
     stored = TrainConfig.from_json(folder.config_file.read_text())
-    task = stored.environment(Scaling.from_json(meta["scaling"]))
+    task = stored.configured_task(Scaling.from_json(meta["scaling"]))
     assert task.own.reward == "success"
     assert task.own.scaling == dataset.scaling
     assert json.loads(folder.config_file.read_text())["task"] == NAME
@@ -98,7 +99,7 @@ def test_other_bounds_than_the_checkpoints_are_refused(whole, config, dataset, w
     trainer.save()
     trainer.close()
     other = load_dataset(
-        dataclasses.replace(config, action_bounds="space").environment(), Path(config.data)
+        dataclasses.replace(config, action_bounds="space").configured_task(), Path(config.data)
     )
     with pytest.raises(UserError, match="made with other bounds of actions"):
         trainer_of(config, folder, other, workers)
@@ -122,10 +123,10 @@ def test_settings_of_ones_own_are_of_ones_own_only():
         ({"success_return": 0.0}, "success_return"),
         ({"max_episode_steps": 5}, "max_episode_steps"),
     ):
-        with pytest.raises(UserError, match=f"{flag} is for an environment of your own"):
+        with pytest.raises(UserError, match=f"{flag} must be .* without an environment"):
             resolve(cube, "dfp", "paper", settings)
-        assert resolve(NAME, "dfp", "paper", settings).environment().own is not None
-    assert resolve(cube, "dfp", "paper", {}).environment() == find_task(cube)
+        assert resolve(NAME, "dfp", "paper", settings).configured_task().own is not None
+    assert resolve(cube, "dfp", "paper", {}).configured_task() == find_task(cube)
     for settings, message in (
         ({"success_return": float("nan")}, "success_return must be a number"),
         ({"max_episode_steps": 0}, "max_episode_steps must be at least 1"),

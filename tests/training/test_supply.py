@@ -8,8 +8,8 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.data.shards import open_shards
 from driftpolicy.data.transitions import Fetched, WindowSpec, draw_windows
 from driftpolicy.envs.tasks import find_task
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.blocks import step_keys
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.supply import AHEAD, Resident, Streamed
 
 from .conftest import TASK, assert_same_run, rows_without_time, run_to_end, tiny, trainer_of

@@ -12,10 +12,10 @@ import pytest
 
 from driftpolicy.data import files
 from driftpolicy.errors import UserError
-from driftpolicy.training import checkpoints
+from driftpolicy.runs import checkpoints
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.loop import train
 from driftpolicy.training.restore import load_agent
-from driftpolicy.training.run import RunFolder
 
 from .conftest import assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 

@@ -19,9 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw them and say where."""
-    from driftpolicy.benchmark.curves import FORMATS, draw, make_panels
-    from driftpolicy.benchmark.report import join_suites, make_report
-    from driftpolicy.benchmark.results import labels_of
+    from driftpolicy.report.curves import FORMATS, draw, make_panels
+    from driftpolicy.report.results import labels_of
+    from driftpolicy.report.suite_report import join_suites, make_report
 
     suite = join_suites(options.suites)
     root = runs_of(options, suite.name)

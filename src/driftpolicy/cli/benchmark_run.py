@@ -13,8 +13,8 @@ from driftpolicy.cli.train import add_max_minutes
 from driftpolicy.errors import UserError
 
 if TYPE_CHECKING:
-    from driftpolicy.benchmark.driver import Driver
-    from driftpolicy.benchmark.suite import Cell
+    from driftpolicy.suites.driver import Driver
+    from driftpolicy.suites.suite import Cell
     from driftpolicy.training.launch import Stop
 
 
@@ -60,12 +60,12 @@ def _share(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Run what is missing; 0 when all is there or time is out, 1 if a run is missing for good."""
-    from driftpolicy.benchmark.cluster import RayMachines, quiet_ray
-    from driftpolicy.benchmark.display import SuiteDisplay
-    from driftpolicy.benchmark.driver import Driver
-    from driftpolicy.benchmark.suite import find_suite
+    from driftpolicy.runs.folder import RunFolder
+    from driftpolicy.suites.cluster import RayMachines, quiet_ray
+    from driftpolicy.suites.display import SuiteDisplay
+    from driftpolicy.suites.driver import Driver
+    from driftpolicy.suites.suite import find_suite
     from driftpolicy.training.launch import Stop
-    from driftpolicy.training.run import RunFolder
 
     suite = find_suite(options.suite)
     cells = select(suite.cells(), options.only)

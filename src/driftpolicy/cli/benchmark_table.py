@@ -39,9 +39,9 @@ def runs_of(options: argparse.Namespace, name: str) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table, or write it."""
-    from driftpolicy.benchmark import render, terminal
-    from driftpolicy.benchmark.report import join_suites, make_report
     from driftpolicy.data.files import write_atomically
+    from driftpolicy.report import render, terminal
+    from driftpolicy.report.suite_report import join_suites, make_report
 
     suite = join_suites(options.suites)
     out = Path(options.out).expanduser() if options.out else None

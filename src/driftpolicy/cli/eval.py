@@ -22,8 +22,8 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
 
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
+    from driftpolicy.runs.checkpoints import checkpoint_of
     from driftpolicy.scaling import Scaling
-    from driftpolicy.training.checkpoints import checkpoint_of
     from driftpolicy.training.evaluation import (
         evaluate,
         evaluation_workers,
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     agent, config, meta = load_agent(checkpoint_of(Path(options.run_folder)))
-    task = config.environment(Scaling.from_json(meta.get("scaling")))
+    task = config.configured_task(Scaling.from_json(meta.get("scaling")))
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
     console = Console()

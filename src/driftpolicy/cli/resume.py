@@ -19,8 +19,8 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
 
 def run(options: argparse.Namespace) -> int:
     """Continue; a run that was stopped before its first checkpoint starts over."""
+    from driftpolicy.runs.folder import RunFolder
     from driftpolicy.training.launch import launch
-    from driftpolicy.training.run import RunFolder
 
     folders = [RunFolder(Path(path)) for path in options.run_folders]
     for folder in folders:

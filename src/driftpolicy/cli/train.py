@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from driftpolicy.agents import METHODS
+from driftpolicy.agents import METHODS, find_method
 from driftpolicy.cli.options import add_config_flags
+from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig, method_of, resolve
-from driftpolicy.training.presets import PRESETS
+from driftpolicy.presets import PRESETS
 
 _OWN = (
     "command",
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
         skip=("task", "method", "agent"),
     )
     method = _asked_method(arguments)
-    add_config_flags(parser.add_argument_group(f"method {method}"), method_of(method)[1])
+    add_config_flags(parser.add_argument_group(f"method {method}"), find_method(method).config)
 
 
 def add_max_minutes(parser: argparse.ArgumentParser) -> None:
@@ -94,8 +94,8 @@ def _asked_method(arguments: Sequence[str]) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Create the run folder and train."""
+    from driftpolicy.runs.folder import RunFolder
     from driftpolicy.training.launch import launch
-    from driftpolicy.training.run import RunFolder
 
     given = {name: value for name, value in vars(options).items() if name not in _OWN}
     if options.seeds and options.folder:

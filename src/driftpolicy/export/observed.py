@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.shards import sharded
 from driftpolicy.data.sources import source_of
 from driftpolicy.envs import robomimic
 from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
-from driftpolicy.training.config import TrainConfig
 
 Parts = list[list[Any]]
 
@@ -81,7 +81,7 @@ def prior_observations(
         None if the data are no longer where they were, are others by now, or are shards, which are
         not read as a whole.
     """
-    task = config.environment()
+    task = config.configured_task()
     source = source_of(task)
     try:
         path = source.find_dataset(task, config.data)

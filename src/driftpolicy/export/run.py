@@ -14,6 +14,7 @@ import safetensors.numpy
 from jaxtyping import Float32
 
 from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import read_npz, write_atomically
 from driftpolicy.deploy import Metadata, Policy
 from driftpolicy.envs import robomimic
@@ -22,9 +23,8 @@ from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
 from driftpolicy.export.observed import parts_of, prior_observations
+from driftpolicy.runs import checkpoints
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import checkpoints
-from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
 
 _CONTROL_RATES = {"ogbench": 20.0, "robomimic": float(robomimic.CONTROL_RATE)}

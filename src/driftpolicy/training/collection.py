@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float32
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
 from driftpolicy.envs.tasks import Task
-from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.logs import Means
 
 _TRAINING = 1  # names the stream of episode seeds; evaluation's is another

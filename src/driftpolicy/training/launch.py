@@ -9,18 +9,18 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.checks import accept, short_episodes
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
-from driftpolicy.training.config import TrainConfig
+from driftpolicy.runs.curves import plot_curves
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
-from driftpolicy.training.plots import plot_curves
 from driftpolicy.training.prior_data import find_data, load_data
 from driftpolicy.training.records import Records
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
@@ -64,7 +64,7 @@ def launch(
         short = accept(short_episodes(dataset.lengths, config.agent.chunk_length))
         for remark in (*dataset.remarks, *short):
             console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
-        task = config.environment(dataset.scaling)
+        task = config.configured_task(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
         stack.enter_context(stop.listening())
         runs: list[RunState] = []

@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.shards import open_shards, sharded
 from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.data.transitions import Prior
 from driftpolicy.progress import JobProgress
-from driftpolicy.training.config import TrainConfig
 
 
 def find_data(config: TrainConfig, console: Console) -> Path:
@@ -18,7 +18,7 @@ def find_data(config: TrainConfig, console: Console) -> Path:
     Raises:
         UserError: naming the three ways to get the data.
     """
-    task = config.environment()
+    task = config.configured_task()
     source = source_of(task)
     path = source.find_dataset(task, config.data)
     if path is not None:
@@ -41,7 +41,7 @@ def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior,
     Raises:
         UserError: if they cannot be read as the task's.
     """
-    task = config.environment()
+    task = config.configured_task()
     if not sharded(task, path):
         source = source_of(task)
         return source.load_dataset(task, path, config.data_mask), source.describe(path)

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from driftpolicy.envs.parallel import Workers
+from driftpolicy.runs.tables import EVAL_COLUMNS, CsvLog
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import metric_names
 from driftpolicy.training.collection import EPISODE_METRICS
 from driftpolicy.training.evaluation import evaluate, summarise
-from driftpolicy.training.logs import EVAL_COLUMNS, CsvLog, Means, Sink
+from driftpolicy.training.logs import Means, Sink
 from driftpolicy.training.state import RunState
 
 

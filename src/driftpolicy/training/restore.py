@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from driftpolicy.agents import Agent
-from driftpolicy.training import checkpoints
-from driftpolicy.training.config import TrainConfig, method_of
+from driftpolicy.agents import Agent, find_method
+from driftpolicy.config import TrainConfig
+from driftpolicy.runs import checkpoints
 
 
 def new_agent(config: TrainConfig, observation_dim: int, action_dim: int, key: Any) -> Agent:
     """A fresh agent of the config's method, improving at once in a run of pure offline RL."""
-    method, _ = method_of(config.method)
+    method = find_method(config.method).agent
     agent = method.create(config.agent, observation_dim, action_dim, key)
     return agent.start_online() if config.phase == "offline-rl" else agent
 
@@ -28,7 +28,7 @@ def load_agent(path: Path) -> tuple[Agent, TrainConfig, dict[str, Any]]:
     """The agent, the config and the meta data of a checkpoint; reads no replay.
 
     Raises:
-        UserError: as :func:`driftpolicy.training.checkpoints.load`.
+        UserError: as :func:`driftpolicy.runs.checkpoints.load`.
     """
     meta, groups = checkpoints.load(path, "agent")
     config = TrainConfig.from_json(meta["config"])

@@ -8,7 +8,7 @@ each phase, and at the end of each phase.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from driftpolicy.training.config import TrainConfig
+from driftpolicy.config import TrainConfig
 
 OFFLINE = "offline"
 ONLINE = "online"

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior, WindowSpec
 from driftpolicy.errors import UserError
+from driftpolicy.runs import checkpoints
+from driftpolicy.runs.folder import RunFolder
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import checkpoints, schedule
+from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
-from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.logs import Means
 from driftpolicy.training.restore import new_agent, restore_agent
-from driftpolicy.training.run import RunFolder
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.supply import Resident, Streamed, Supply
 
@@ -42,7 +43,7 @@ class RunState:
         """
         self.config = config
         self.folder = folder
-        self.task = config.environment(prior.scaling)
+        self.task = config.configured_task(prior.scaling)
         self.keys = RunKeys(config.seed)
         self.step = 0
         self.wall_s = 0.0

@@ -1,1 +1,0 @@
-"""The benchmark: suites of runs, their driver, and what is made of their folders."""

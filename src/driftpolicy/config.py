@@ -1,0 +1,237 @@
+"""Everything that decides a run, in one record that is saved with it."""
+
+import dataclasses
+import json
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from driftpolicy.agents import AgentConfig, find_method
+from driftpolicy.agents.config import choice, require
+from driftpolicy.envs.tasks import Own, Task, find_task
+from driftpolicy.errors import UserError
+from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
+from driftpolicy.scaling import Scaling
+
+LOGGERS = ("tensorboard", "wandb")
+_USER_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
+"""Settings of an environment of the user's own, which no benchmark's task takes."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a run; the defaults are the protocol of arXiv 2605.07727."""
+
+    task: str
+    """The task's name (dfp tasks lists them)."""
+    method: str = "dfp"
+    """The method's name."""
+    phase: Literal["offline-to-online", "offline-rl"] = "offline-to-online"
+    """Imitate offline and improve online, or improve from the first step, offline only."""
+    seed: int = 0
+    """Seeds the network, the order of the data, environment resets and exploration."""
+    offline_steps: int = 1_000_000
+    """Gradient steps on prior data before the online phase."""
+    online_steps: int = 1_000_000
+    """Environment steps of the online phase, one gradient step each after the warm-up."""
+    warmup_steps: int = 5_000
+    """First online steps, which only collect."""
+    batch_size: int = 256
+    """Windows per gradient step."""
+    num_envs: int = 1
+    """Environments that collect online, each in a process; gradient steps stay one per step."""
+    overlap: bool = True
+    """Make a chunk's gradient steps while the next chunk is executed, which was therefore decided
+    without them; off: decide after them, and wait."""
+    replay_capacity: int = 1_000_000
+    """Rows of the online replay ring: transitions plus one per episode."""
+    eval_every: int = 100_000
+    """Steps between evaluations, counted within each phase; a phase's end is evaluated too."""
+    eval_episodes: int = 50
+    """Episodes per evaluation; the success rate is their mean."""
+    log_every: int = 5_000
+    """Steps per row of train.csv, each the mean over its steps."""
+    checkpoint_every: int = 50_000
+    """Steps between checkpoints: at most this much work is repeated after a crash."""
+    data: str | None = None
+    """File of prior data, or folder of shards; with --env also a folder or a Minari dataset;
+    default: the published data if they are there, else a collected file."""
+    data_on: Literal["auto", "device", "host"] = "auto"
+    """Where prior data stay: in the device's memory, or on the host, whence windows are read ahead;
+    auto: on the host if they are a folder of shards. Changes results by rounding alone."""
+    data_cache: str | None = None
+    """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
+    skip_broken: bool = False
+    """Leave out shards that are broken instead of stopping there."""
+    online_prior: int = 1_000_000
+    """Transitions of data in shards that stay beside the replay online, the first ones; 0 keeps
+    all. Data in one file stay whole."""
+    data_mask: str | None = None
+    """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
+    action_bounds: Literal["space", "data"] = "space"
+    """With --env: actions are scaled to [-1, 1] from the action space's bounds, or the data's."""
+    normalise_observations: bool = False
+    """With --env: shift and scale observations to mean 0 and deviation 1 over the data."""
+    reward: Literal["own", "success"] = "own"
+    """With --env: the data's and the environment's own rewards, or success - 1, ending there."""
+    success_return: float | None = None
+    """With --env, if its info has no success: the return from which an episode counts as one."""
+    max_episode_steps: int | None = None
+    """With --env: truncate episodes after so many steps; default: the environment's own limit."""
+    collect_episodes: int = 0
+    """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
+    processes: int = 2
+    """Environment processes for evaluation and collection; changes no result."""
+    video: bool = True
+    """Film an evaluation episode at the end."""
+    loggers: tuple[str, ...] = ()
+    """Further logs beside the CSV files: tensorboard, wandb (extras of the package)."""
+    agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
+    """The settings of the method."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the field, its value and its range.
+        """
+        task = find_task(self.task)
+        find_method(self.method)
+        for name in ("batch_size", "num_envs", "eval_every", "eval_episodes", "log_every"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("checkpoint_every", "processes"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
+            require(self, name, getattr(self, name) >= 0, "at least 0")
+        require(self, "online_prior", self.online_prior >= 0, "at least 0")
+        least = self.num_envs * (self.agent.chunk_length + 2)
+        require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
+        choice(self, "data_on", ("auto", "device", "host"))
+        choice(self, "phase", ("offline-to-online", "offline-rl"))
+        alone = self.phase != "offline-rl" or self.online_steps == 0
+        require(self, "online_steps", alone, "0 in the phase offline-rl")
+        known = set(self.loggers) <= set(LOGGERS)
+        require(self, "loggers", known, "among " + ", ".join(LOGGERS))
+        choice(self, "action_bounds", ("space", "data"))
+        choice(self, "reward", ("own", "success"))
+        require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
+        limit = self.max_episode_steps
+        require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
+        for name in _USER_FIELDS if task.own is None else ():
+            default = getattr(Own, name)
+            kept = getattr(self, name) == default
+            require(self, name, kept, f"{default} without an environment of your own")
+
+    def configured_task(self, scaling: Scaling | None = None) -> Task:
+        """Return the task, with this config's settings if the environment is the user's own.
+
+        Args:
+            scaling: how the environment's data are scaled, once they have been read.
+        """
+        task = find_task(self.task)
+        if task.own is None:
+            return task
+        chosen = {name: getattr(self, name) for name in _USER_FIELDS}
+        return dataclasses.replace(task, own=Own(**chosen, scaling=scaling))
+
+    @property
+    def total_steps(self) -> int:
+        """Count offline gradient steps and online environment steps: the last value of ``step``."""
+        return self.offline_steps + self.online_steps
+
+    def to_json(self) -> str:
+        """Return the whole config as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """Return the config that :meth:`to_json` wrote.
+
+        Raises:
+            UserError: for a damaged file, or a field that this version does not know or misses.
+        """
+        try:
+            fields = json.loads(text)
+            agent = fields.pop("agent")
+            config = find_method(fields["method"]).config
+            return cls(**_typed(cls, fields), agent=config(**_typed(config, agent)))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"the config is damaged or of another version: {error}") from None
+
+
+def resolve(
+    task: str | None, method: str, preset: str, overrides: Mapping[str, Any]
+) -> TrainConfig:
+    """Return the config of a run: defaults, published settings, the preset's, then ``overrides``.
+
+    Args:
+        task: its name; None takes the preset's.
+        method: its name.
+        preset: a key of :data:`PRESETS`.
+        overrides: values by field name, of :class:`TrainConfig` or of the method's config.
+
+    Raises:
+        UserError: for an unknown task, method, preset or field, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
+    task = task or chosen.get("task")
+    if task is None:
+        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
+    agent_config = find_method(method).config
+    found = find_task(task)
+    for place in ((preset, found.benchmark), (preset, method, found.benchmark)):
+        chosen |= PRESET_PLACES.get(place, {})
+    phase = overrides.get("phase", "offline-to-online")
+    values: dict[str, Any] = {}
+    if phase == "offline-rl":  # what the setting is about, a preset does not change
+        chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
+    values |= published(method, found, phase)
+    values |= chosen | dict(overrides) | {"task": task, "method": method}
+    agent_fields = {field.name for field in dataclasses.fields(agent_config)}
+    train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
+    unknown = set(overrides) - agent_fields - train_fields
+    if unknown:
+        raise UserError(f"{method} has no setting {', '.join(sorted(unknown))}")
+    agent = {name: value for name, value in values.items() if name in agent_fields}
+    train = {name: value for name, value in values.items() if name in train_fields}
+    return TrainConfig(**train, agent=agent_config(**agent))
+
+
+def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON's values in the types of a config's fields.
+
+    Raises:
+        TypeError: naming a field whose value has another type.
+    """
+    hints = typing.get_type_hints(cls)
+    values = {name: convert(value, hints.get(name, object)) for name, value in fields.items()}
+    for name, value in values.items():
+        if not fits(value, hints.get(name, object)):
+            raise TypeError(f"{name} is {value!r}")
+    return values
+
+
+def convert(value: Any, hint: Any) -> Any:
+    """Return a value of JSON or TOML as a config field of this type has it, if that can be."""
+    if isinstance(value, list):
+        item = next(iter(typing.get_args(hint)), object)
+        return tuple(convert(one, item) for one in value)
+    takes_float = hint is float or float in typing.get_args(hint)
+    return float(value) if takes_float and type(value) is int else value
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value has the type of a config field."""
+    arguments = typing.get_args(hint)
+    if hint is object:
+        return True
+    if typing.get_origin(hint) is typing.Literal:
+        return value in arguments
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(fits(item, arguments[0]) for item in value)
+    if arguments:  # a union
+        return any(fits(value, one) for one in arguments)
+    return type(value) is hint

@@ -1,0 +1,1 @@
+"""What came of a suite, from its run folders alone: table, curves, page, statistics."""

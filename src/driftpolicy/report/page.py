@@ -1,0 +1,223 @@
+"""The web page of a suite: one folder that needs neither a network nor a server."""
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from driftpolicy.data.files import write_atomically
+from driftpolicy.errors import UserError
+from driftpolicy.progress import format_seconds
+from driftpolicy.report import render
+from driftpolicy.report.curves import FORMATS, Panel, draw, make_panels
+from driftpolicy.report.provenance import command_of, data_records, versions
+from driftpolicy.report.published import published_cost, task_title
+from driftpolicy.report.results import Result, labels_of
+from driftpolicy.report.rollouts import Rollout, choose_rollouts, first_frame, grid_video
+from driftpolicy.report.style import styles
+from driftpolicy.report.suite_report import Report, make_report
+from driftpolicy.report.table import AVERAGE
+from driftpolicy.runs.folder import task_folder
+from driftpolicy.suites.suite import Suite
+
+TEMPLATES = Path(__file__).parent / "templates"
+_DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}
+
+
+class Clip(NamedTuple):
+    """A film on the page."""
+
+    label: str
+    seed: int
+    source: str
+    """Relative to the page."""
+    poster: str
+    """Its first frame."""
+
+
+class Gallery(NamedTuple):
+    """The films of a task."""
+
+    title: str
+    clips: list[Clip]
+    grid: str
+    """All in one film, relative to the page; empty where there is one clip."""
+
+
+def write_page(
+    suite: Suite, root: Path, out: Path, *, arguments: Sequence[str], cost: Path | None = None
+) -> Path:
+    """Write the page of the runs under ``root`` into the folder ``out``; the path of its HTML.
+
+    Args:
+        suite: which runs.
+        root: as :func:`driftpolicy.report.results.read_results`.
+        out: what is there of an earlier page is replaced.
+        arguments: what names the suites on the command line.
+        cost: a CSV file of costs, ``method`` its first column and numbers the others.
+
+    Raises:
+        UserError: if there are no results, or something cannot be read or written.
+    """
+    jinja2 = _require_jinja2()
+    report = make_report(suite, root)
+    costs = read_cost(cost) if cost else []
+    panels = make_panels(report)
+    galleries = _copy_rollouts(report, out)
+    for name, kind in _DOWNLOADS.items():
+        _write(out / name, render.FORMATS[kind](report))
+    draw(panels, labels_of(suite), [out / f"curves.{name}" for name in FORMATS])
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html").render(
+        report=report,
+        facts=facts(report),
+        looks=styles(labels_of(suite)),
+        render=render,
+        AVERAGE=AVERAGE,
+        task_title=task_title,
+        isnan=math.isnan,
+        curves=curves_json(panels, labels_of(suite)),
+        galleries=galleries,
+        costs=costs,
+        published_cost=published_cost(),
+        times=training_times(report.results),
+        commands=[(result, command_of(result.cell, root)) for result in report.results],
+        arguments=arguments,
+        root=root,
+        versions=versions(),
+        data=data_records(report.results),
+        downloads=[*_DOWNLOADS, *(f"curves.{name}" for name in FORMATS)],
+    )
+    _write(out / "index.html", page)
+    return out / "index.html"
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """What stands at the top: name and value."""
+    done = sum(result.finished for result in report.results)
+    found = [
+        ("runs finished", f"{done} of {len(report.results)}"),
+        ("tasks", str(len(report.suite.tasks))),
+        ("methods", str(len(labels_of(report.suite)))),
+        ("seeds", str(len(report.suite.seeds))),
+    ]
+    table = report.tables[0]
+    column = table.columns[-1]
+    for label in table.labels:
+        entry = table.entries.get((label, column))
+        if entry and entry.rank == 1 and entry.mean is not None:
+            name = "best average" if column == AVERAGE else "best"
+            found.append((name, f"{label}, {entry.mean:.1f}%"))
+    return found
+
+
+def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
+    """The curves for the page's script; NaN becomes null, and nothing in it can end a script."""
+    looks = styles(labels)
+    data = {
+        "styles": {
+            label: {"colour": look.colour, "dashes": look.dashes, "marker": look.marker}
+            for label, look in looks.items()
+        },
+        "panels": [
+            {
+                "title": task_title(panel.task),
+                "offline": panel.offline_steps,
+                "total": panel.total_steps,
+                "curves": [
+                    {
+                        "label": curve.label,
+                        "steps": curve.steps,
+                        "mean": [round(v, 2) for v in curve.mean],
+                        "low": [None if math.isnan(v) else round(v, 2) for v in curve.low],
+                        "high": [None if math.isnan(v) else round(v, 2) for v in curve.high],
+                        "seeds": curve.seeds,
+                    }
+                    for curve in panel.curves
+                ],
+                "published": {
+                    label: {phase: end.mean for phase, end in ends.items()}
+                    for label, ends in panel.published.items()
+                },
+            }
+            for panel in panels
+        ],
+    }
+    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+
+
+def read_cost(path: Path) -> list[dict[str, str]]:
+    """The rows of a cost table.
+
+    Raises:
+        UserError: if the file cannot be read or has no column ``method``.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"cannot read the costs {path}: {error}") from None
+    if not rows or "method" not in rows[0]:
+        raise UserError(f"{path} is no table of costs: it has no column method")
+    return rows
+
+
+def training_times(results: Sequence[Result]) -> dict[str, str]:
+    """By method, from the shortest to the longest finished run: hours as the runs measured them."""
+    seconds: dict[str, list[float]] = {}
+    for result in results:
+        if result.finished:
+            seconds.setdefault(result.cell.label, []).append(result.evaluations[-1].wall_s)
+    ends = {
+        label: dict.fromkeys((format_seconds(min(own)), format_seconds(max(own))))
+        for label, own in seconds.items()
+    }
+    return {label: " to ".join(own) for label, own in ends.items()}
+
+
+def _copy_rollouts(report: Report, out: Path) -> list[Gallery]:
+    """Copy the chosen films into ``out`` and tile those of each task."""
+    galleries = []
+    for task in report.suite.tasks:
+        chosen = choose_rollouts(report.results, task)
+        if chosen:
+            place = f"rollouts/{task_folder(task)}"
+            clips = [_copy(rollout, place, out) for rollout in chosen]
+            grid = f"{place}/all.mp4" if len(clips) > 1 else ""
+            if grid:
+                grid_video([rollout.path for rollout in chosen], out / grid)
+            galleries.append(Gallery(task_title(task), clips, grid))
+    return galleries
+
+
+def _copy(rollout: Rollout, place: str, out: Path) -> Clip:
+    source = f"{place}/{rollout.label}-seed{rollout.seed}.mp4"
+    poster = f"{place}/{rollout.label}-seed{rollout.seed}.jpg"
+    try:
+        (out / source).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(rollout.path, out / source)
+    except OSError as error:
+        raise UserError(f"cannot copy {rollout.path} to {out / source}: {error}") from None
+    first_frame(rollout.path, out / poster)
+    return Clip(rollout.label, rollout.seed, source, poster)
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()), what="file")
+
+
+def _require_jinja2() -> Any:
+    try:
+        import jinja2
+    except ImportError:
+        raise UserError("the page needs Jinja2: uv sync --extra benchmark") from None
+    return jinja2

@@ -1,0 +1,228 @@
+"""The paper's table from a suite's results: what stands in each cell, and what is missing in it."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from driftpolicy.report import statistics
+from driftpolicy.report.published import Published, published, published_average
+from driftpolicy.report.results import PHASES, Result, labels_of, of
+from driftpolicy.suites.suite import Suite
+
+AVERAGE = "average"
+"""The column after the tasks."""
+NOT_RUN = "not run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One method on one task, or on average, at the end of a phase; in percent."""
+
+    mean: float | None
+    """None where there is nothing."""
+    deviation: float
+    """Over the seeds; NaN for one seed."""
+    scores: Mapping[int, float]
+    """By seed."""
+    seeds: int
+    """How many seeds the suite asks for."""
+    steps: int
+    """At which the scores were measured, at least."""
+    goal: int
+    """At which the suite wants them measured."""
+    published: Published | None
+    missing: str
+    """What the suite asks for and is not there, in words; empty where nothing is missing."""
+    rank: int = 0
+    """1 for the best of a column, 2 for the next, among entries in which nothing is missing."""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus published."""
+        if self.mean is None or self.published is None:
+            return None
+        return self.mean - self.published.mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Methods as rows, tasks as columns, at the end of a phase."""
+
+    phase: str
+    tasks: tuple[str, ...]
+    labels: tuple[str, ...]
+    entries: Mapping[tuple[str, str], Entry]
+    """By (label, column); what the suite does not ask for is not there."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The tasks, and the average where there are several."""
+        return (*self.tasks, AVERAGE) if len(self.tasks) > 1 else self.tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregate:
+    """A method over all tasks at once; intervals of 95%, NaN where a task has only one seed."""
+
+    label: str
+    interquartile_mean: float
+    interval: tuple[float, float]
+    improvement: float
+    """Probability that the reference does better; NaN for the reference itself."""
+    improvement_interval: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregates:
+    """What stands beneath a table."""
+
+    phase: str
+    tasks: tuple[str, ...]
+    """Over which: those on which every method has a finished seed."""
+    reference: str
+    """The label whose improvement over the others is asked for."""
+    rows: tuple[Aggregate, ...]
+
+
+def format_steps(steps: int) -> str:
+    """``400``, ``12k``, ``1.3M``."""
+    if steps < 1000:
+        return str(steps)
+    return f"{steps / 1e6:.3g}M" if steps >= 1_000_000 else f"{steps / 1e3:.3g}k"
+
+
+def make_tables(suite: Suite, results: Sequence[Result]) -> list[Table]:
+    """A table for each phase that the suite has, the last phase first."""
+    tables = []
+    for phase in reversed(PHASES):
+        asked = [result for result in results if result.goal(phase)]
+        if asked:
+            tables.append(_table(suite, asked, phase))
+    return tables
+
+
+def _table(suite: Suite, results: Sequence[Result], phase: str) -> Table:
+    tasks = tuple(task for task in suite.tasks if any(r.cell.task == task for r in results))
+    labels = tuple(name for name in labels_of(suite) if any(r.cell.label == name for r in results))
+    entries: dict[tuple[str, str], Entry] = {}
+    for label in labels:
+        own = {task: runs for task in tasks if (runs := of(results, task, label))}
+        entries |= {(label, task): _entry(runs, phase) for task, runs in own.items()}
+        parts = [entries[label, task] for task in own]
+        entries[label, AVERAGE] = _average(parts, len(tasks), published_average(label, phase))
+    return Table(phase, tasks, labels, _ranked(entries))
+
+
+def _entry(runs: Sequence[Result], phase: str) -> Entry:
+    """Of the runs that reached the phase's end; only where there is none, of those on their way."""
+    ended = [run for run in runs if run.ended(phase)]
+    found = [(run.cell.seed, last) for run in ended or runs if (last := run.last(phase))]
+    scores = {seed: last.success for seed, last in found}
+    steps = min((last.step for _, last in found), default=0)
+    goal = runs[0].goal(phase)
+    missing = []
+    if not ended and not scores:
+        begun = max(run.steps for run in runs)
+        missing.append(f"at {format_steps(begun)} steps" if begun else NOT_RUN)
+    elif not ended:
+        missing.append(f"{format_steps(steps)} of {format_steps(goal)} steps")
+    if scores and len(scores) < len(runs):
+        missing.append(f"{len(scores)} of {len(runs)} seeds")
+    mean, deviation = _mean_deviation(scores)
+    return Entry(
+        *(mean, deviation, scores, len(runs), steps, goal),
+        published=published(runs[0].cell, phase),
+        missing=", ".join(missing),
+    )
+
+
+def _average(parts: Sequence[Entry], tasks: int, printed: Published | None) -> Entry:
+    """Over tasks; the deviation is that of the seeds' averages. Nothing unless all tasks count."""
+    whole = len(parts) == tasks
+    known = [part.published.mean for part in parts if part.published]
+    if printed is None and whole and len(known) == tasks:
+        printed = Published(float(np.mean(known)), None)
+    means = [part.mean for part in parts if part.mean is not None]
+    seeds = set.intersection(*(set(part.scores) for part in parts)) if parts else set()
+    scores = {s: float(np.mean([part.scores[s] for part in parts])) for s in sorted(seeds)}
+    complete = whole and len(means) == tasks
+    missing = "" if complete else f"{len(means)} of {tasks} tasks"
+    if complete and any(part.missing for part in parts):
+        missing = "incomplete"
+    _, deviation = _mean_deviation(scores)
+    return Entry(
+        mean=float(np.mean(means)) if complete else None,
+        deviation=deviation,
+        scores=scores if complete else {},
+        seeds=max(part.seeds for part in parts),
+        steps=min(part.steps for part in parts),
+        goal=max(part.goal for part in parts),
+        published=printed,
+        missing=missing,
+    )
+
+
+def _mean_deviation(scores: Mapping[int, float]) -> tuple[float | None, float]:
+    if not scores:
+        return None, math.nan
+    return statistics.mean_deviation(np.array(list(scores.values())))
+
+
+def _ranked(entries: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:
+    """With the best and the second of each column marked, equal as printed, equal in rank.
+
+    Where all are equal, none is marked.
+    """
+    ranked = {}
+    for (label, column), entry in entries.items():
+        others = [e for (_, c), e in entries.items() if c == column and not e.missing]
+        values = sorted({round(e.mean, 1) for e in others if e.mean is not None}, reverse=True)
+        rank = 0
+        if entry.mean is not None and not entry.missing and len(values) > 1:
+            place = values.index(round(entry.mean, 1))
+            rank = place + 1 if place < 2 else 0
+        ranked[label, column] = dataclasses.replace(entry, rank=rank)
+    return ranked
+
+
+def aggregate(table: Table, results: Sequence[Result]) -> Aggregates | None:
+    """Interquartile mean and probability of improvement over the tasks that all methods share.
+
+    Methods without a finished run are left out; None if the others share no task, or if there is
+    but one cell.
+    """
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    for result in results:
+        last = result.last(table.phase)
+        if last is not None and result.ended(table.phase):
+            own = scores.setdefault(result.cell.label, {})
+            task = result.cell.task
+            own[task] = np.append(own.get(task, np.empty(0)), last.success)
+    tasks = tuple(t for t in table.tasks if scores and all(t in own for own in scores.values()))
+    if len(tasks) * len(scores) < 2:
+        return None
+    pooled = {label: [scores[label][t] for t in tasks] for label in table.labels if label in scores}
+    middle = {label: statistics.interquartile_mean(own) for label, own in pooled.items()}
+    reference = "dfp" if "dfp" in pooled else max(middle, key=lambda label: middle[label])
+    unknown = (math.nan, math.nan)
+    rows = []
+    for label, own in pooled.items():
+        several = all(len(task) > 1 for task in own)
+        against = label != reference
+        both = several and all(len(task) > 1 for task in pooled[reference])
+        rows.append(
+            Aggregate(
+                label,
+                middle[label],
+                statistics.interquartile_interval(own) if several else unknown,
+                statistics.probability_of_improvement(pooled[reference], own)
+                if against
+                else math.nan,
+                statistics.improvement_interval(pooled[reference], own)
+                if against and both
+                else unknown,
+            )
+        )
+    return Aggregates(table.phase, tasks, reference, tuple(rows))

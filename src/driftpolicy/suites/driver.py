@@ -1,0 +1,226 @@
+"""The runs of a suite, from whatever is there to all of them finished, on whatever machines.
+
+Nothing is remembered but what the run folders hold: started again, the driver looks at them and
+does what is missing.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.text import Text
+
+from driftpolicy.config import TrainConfig
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.errors import UserError
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.suites.cluster import LOG, Machines
+from driftpolicy.suites.suite import Cell
+from driftpolicy.suites.watch import (
+    Pace,
+    Rate,
+    Snapshot,
+    in_use,
+    objection,
+    read_folder,
+    saved_step,
+)
+from driftpolicy.training.launch import find_data
+
+ATTEMPTS = 3
+"""A run is given up when it has ended so often in a row without getting to a new checkpoint."""
+_TICK_S = 1.0
+_LOOK_S = 15.0  # between looks at folders in which others are at work
+
+State = Literal["waiting", "running", "elsewhere", "finished", "failed", "foreign"]
+
+
+@dataclasses.dataclass
+class Job:
+    """A run of the suite and what is known of it."""
+
+    cell: Cell
+    folder: RunFolder
+    config: TrainConfig
+    state: State = "waiting"
+    """``elsewhere``: a process that is not ours is at it. ``foreign``: its folder holds another
+    run, which is left alone."""
+    error: str = ""
+    """What went wrong last, in one line."""
+    attempts: int = 0
+    """How often it has ended early since its last new checkpoint."""
+    seen: Snapshot = dataclasses.field(default_factory=Snapshot)
+    """What its folder said last."""
+    rate: Rate = dataclasses.field(default_factory=Rate)
+    """Its steps per second."""
+    handle: Any = None
+    """Of its process, while it is running."""
+    saved: int = -1
+    """The step of the last checkpoint when it was started, -1 if there was none."""
+
+    @property
+    def log(self) -> Path:
+        """What its process printed."""
+        return self.folder.path / LOG
+
+    def look(self, now: float, pace: Pace) -> None:
+        """Read the folder."""
+        self.seen = read_folder(self.folder)
+        seconds, steps = self.rate.add(now, self.seen.step)
+        if steps:
+            phase = "offline" if self.seen.step <= self.config.offline_steps else "online"
+            pace.add(self.cell.label, phase, seconds, steps)
+
+    def left(self, pace: Pace) -> float | None:
+        """Seconds of work to its end, None if unknown."""
+        offline = max(self.config.offline_steps - self.seen.step, 0)
+        online = self.config.total_steps - max(self.seen.step, self.config.offline_steps)
+        return pace.left(self.cell.label, {"offline": offline, "online": online})
+
+
+class Driver:
+    """Starts what is missing, watches, tries again, reports."""
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        root: Path,
+        report: Callable[["Driver", Job | None, str], None],
+    ):
+        """Look at what is there.
+
+        Args:
+            cells: the runs.
+            root: the suite's folder; the caller holds its lock.
+            report: called at every tick without a job, and for what happens to a job with a word.
+        """
+        self.root = root
+        self.pace = Pace()
+        self.slots = 0
+        self.stopping = False
+        self._report = report
+        self._looked = 0.0
+        self.jobs = [Job(cell, cell.folder(root), cell.config()) for cell in cells]
+        for job in self.jobs:
+            self._adopt(job)
+            if job.state == "finished":
+                self.pace.add_run(job.cell.label, job.folder)
+
+    def missing(self) -> list[Job]:
+        """The runs that are still to be made here."""
+        return [job for job in self.jobs if job.state in ("waiting", "running")]
+
+    def count(self, *states: State) -> int:
+        """How many runs are in one of these states."""
+        return sum(job.state in states for job in self.jobs)
+
+    def left(self) -> float | None:
+        """Seconds until all is finished, None if unknown."""
+        each = [job.left(self.pace) for job in self.jobs if job.state in ("waiting", "running")]
+        known = [seconds for seconds in each if seconds is not None]
+        if len(known) < len(each) or not each:
+            return None
+        return max(sum(known) / max(min(self.slots, len(each)), 1), *known)
+
+    def prepare(self, console: Console) -> None:
+        """Find or collect the prior data of all that is missing, each once.
+
+        Raises:
+            UserError: if there are none and the suite collects none.
+        """
+        found = set()
+        for job in self.missing():
+            key = (find_task(job.config.task).dataset, job.config.data)
+            if key not in found:
+                path = find_data(job.config, console)
+                console.print(Text(f"Data of {key[0]}: {path}"), soft_wrap=True)
+                found.add(key)
+
+    def run(self, machines: Machines, stop: Callable[[], bool]) -> None:
+        """Until every run is finished, given up or foreign, or ``stop()`` says so.
+
+        Stopped, it returns when the runs have saved their state.
+        """
+        while True:
+            self.slots = machines.slots()
+            if not self.stopping and stop():
+                self.stopping = True
+                machines.stop()
+            by_handle = {job.handle: job for job in self.jobs if job.handle is not None}
+            for handle, error in machines.ended():
+                self._ended(by_handle[handle], error)
+            self._look()
+            if not self.stopping:
+                for job in [j for j in self.jobs if j.state == "waiting"]:
+                    if self.count("running") < self.slots:
+                        self._start(job, machines)
+            self._report(self, None, "")
+            busy = ("running",) if self.stopping else ("running", "waiting", "elsewhere")
+            if not self.count(*busy):
+                return
+            time.sleep(_TICK_S)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for job in self.jobs:
+            if job.state == "running":
+                job.look(now, self.pace)
+        if now - self._looked >= _LOOK_S:
+            self._looked = now
+            for job in self.jobs:
+                if job.state in ("waiting", "elsewhere"):
+                    before = job.state
+                    self._adopt(job)
+                    if job.state != before:
+                        self._report(self, job, job.state)
+
+    def _adopt(self, job: Job) -> None:
+        """What the folder of a run says that is not ours at the moment."""
+        job.look(time.monotonic(), self.pace)
+        if objects := objection(job.folder, job.config):
+            job.state, job.error = "foreign", objects
+        elif job.seen.finished:
+            job.state = "finished"
+        else:
+            job.state = "elsewhere" if in_use(job.folder) else "waiting"
+
+    def _start(self, job: Job, machines: Machines) -> None:
+        """Start a run, or see that it is no longer to be started."""
+        self._adopt(job)
+        if job.state != "waiting":
+            self._report(self, job, job.state)
+            return
+        try:
+            if not job.folder.config_file.exists():
+                with job.folder.lock():
+                    job.folder.create(job.config)
+        except UserError as error:
+            job.state, job.error = "failed", str(error)
+            self._report(self, job, "failed")
+            return
+        job.saved = saved_step(job.folder)
+        job.rate = Rate()  # what it waited does not count
+        job.look(time.monotonic(), self.pace)
+        job.handle = machines.start(job.folder.path)
+        job.state = "running"
+        self._report(self, job, "continued" if job.saved >= 0 else "started")
+
+    def _ended(self, job: Job, error: str) -> None:
+        """A run's process is over: finished, or to be tried again, or given up."""
+        job.handle = None
+        job.look(time.monotonic(), self.pace)
+        if job.seen.finished:
+            job.state = "finished"
+            self._report(self, job, "finished")
+            return
+        job.state = "waiting"
+        if self.stopping or in_use(job.folder):
+            return
+        job.error = error or "it ended early without an error"
+        job.attempts = 1 if saved_step(job.folder) > job.saved else job.attempts + 1
+        if job.attempts >= ATTEMPTS:
+            job.state = "failed"
+        self._report(self, job, "failed" if job.state == "failed" else "ended early")

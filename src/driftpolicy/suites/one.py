@@ -1,0 +1,36 @@
+"""One run of a suite, in a process of its own: ``python -m driftpolicy.suites.one FOLDER``.
+
+It is what ``dfp resume`` does, but for two things: the process does not outlive the one that
+started it, and it collects no data, which was done once before all runs.
+"""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from driftpolicy.data.sources import missing_dataset, source_of
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.errors import UserError
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.suites.cluster import end_with_parent
+from driftpolicy.training.launch import launch
+
+
+def main() -> int:
+    """Go on with the run to its end; the exit status is that of ``dfp resume``."""
+    folder, parent = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
+    end_with_parent(parent)
+    try:
+        config = folder.config()
+        task = find_task(config.task)
+        if source_of(task).find_dataset(task, config.data) is None:
+            raise missing_dataset(task)
+        return launch([folder], Console())
+    except UserError as error:
+        print(f"dfp: {error}", flush=True)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
