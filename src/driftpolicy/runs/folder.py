@@ -19,6 +19,12 @@ def task_folder(task: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", task.removeprefix(OWN_PREFIX)).strip("-.")
 
 
+def method_folder(method: str) -> str:
+    """Return a method's name as a folder's: of a user's file its name and the class."""
+    file, _, name = method.rpartition(":")
+    return f"{Path(file).name}-{name}" if file else name
+
+
 class RunFolder:
     """Paths of a run, its config, and the lock that keeps a second process out."""
 
@@ -36,7 +42,9 @@ class RunFolder:
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
         """The folder of a config under ``root``."""
-        return cls(root / task_folder(config.task) / config.method / f"seed{config.seed}")
+        return cls(
+            root / task_folder(config.task) / method_folder(config.method) / f"seed{config.seed}"
+        )
 
     def create(self, config: TrainConfig) -> None:
         """Write the config into a folder in which nothing has been trained yet.
