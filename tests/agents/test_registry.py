@@ -15,7 +15,7 @@ def test_a_registered_method_is_found_and_taken_once(monkeypatch):
     assert find_method("mine") == (DFP, DFPConfig)
     with pytest.raises(UserError, match="there is a method 'mine' already"):
         register_method("mine", DFP, DFPConfig)
-    with pytest.raises(UserError, match="without a colon, not 'file.py:Mine'"):
+    with pytest.raises(UserError, match=r"without a colon, not 'file\.py:Mine'"):
         register_method("file.py:Mine", DFP, DFPConfig)
 
 

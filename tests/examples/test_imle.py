@@ -17,30 +17,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.simulator]
 
 FILE = Path(__file__).parents[2] / "examples" / "imle.py"
 SETTINGS = [
-    "--offline-steps",
-    "40",
-    "--online-steps",
-    "20",
-    "--warmup-steps",
-    "5",
-    "--batch-size",
-    "16",
-    "--replay-capacity",
-    "100",
-    "--eval-every",
-    "60",
-    "--eval-episodes",
-    "1",
-    "--no-video",
-    "--processes",
-    "1",
-    "--no-overlap",
-    "--actor-hidden",
-    "16",
-    "--critic-hidden",
-    "16",
-    "--generated",
-    "3",
+    *("--offline-steps", "40", "--online-steps", "20", "--warmup-steps", "5", "--no-overlap"),
+    *("--batch-size", "16", "--replay-capacity", "100", "--eval-every", "60", "--no-video"),
+    *("--eval-episodes", "1", "--processes", "1", "--generated", "3"),
+    *("--actor-hidden", "16", "--critic-hidden", "16"),
 ]
 
 
