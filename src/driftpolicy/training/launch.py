@@ -20,6 +20,7 @@ from driftpolicy.data.sources import missing_dataset, source_of
 from driftpolicy.data.transitions import Prior
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds
+from driftpolicy.runs import Run
 from driftpolicy.runs.curves import plot_curves
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.console import TrainingDisplay
@@ -165,9 +166,8 @@ def launch(
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(trainers, stop, display)
         for trainer in trainers:
-            plot_curves(
-                trainer.folder, trainer.config, _title([trainer.config]), trainer.folder.curves
-            )
+            run = Run(trainer.folder.path)
+            plot_curves(run, title=_title([trainer.config]), out=trainer.folder.curves)
             if trainer.finished:
                 _finish(trainer.folder, trainer, data, console)
         if not finished:
