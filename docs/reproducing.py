@@ -9,7 +9,13 @@ import re
 import sys
 from pathlib import Path
 
-from driftpolicy.report.published import STEPS, published, published_cost, task_words
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.report.published import (
+    OFFLINE_STEPS,
+    ONLINE_STEPS,
+    published_cost,
+    published_score,
+)
 from driftpolicy.suites.suite import Cell, find_suite
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -27,11 +33,11 @@ def cells() -> str:
     body = []
     for task in find_suite("paper").tasks:
         found = [
-            [published(Cell(task, method, 0), phase) for phase in ("offline", "online")]
+            [published_score(Cell(task, method, 0), phase) for phase in ("offline", "online")]
             for method in METHODS
         ]
         texts = [" → ".join(f"{p.mean:.0f}" for p in pair if p) for pair in found]
-        body.append([" ".join(task_words(task)), f"`{task}`", *texts])
+        body.append([find_task(task).title, f"`{task}`", *texts])
     return rows(["task", "name here", *METHODS], body)
 
 
@@ -41,11 +47,11 @@ def alone() -> str:
     body = []
     for task in suite.tasks:
         found = [
-            published(Cell(task, method, 0, overrides={"phase": "offline-rl"}), "offline")
+            published_score(Cell(task, method, 0, overrides={"phase": "offline-rl"}), "offline")
             for method in suite.methods
         ]
         texts = [f"{p.mean:.0f} ± {p.deviation:.0f}" if p else "" for p in found]
-        body.append([" ".join(task_words(task)), f"`{task}`", *texts])
+        body.append([find_task(task).title, f"`{task}`", *texts])
     return rows(["task", "name here", *suite.methods], body)
 
 
@@ -54,7 +60,7 @@ def hours() -> str:
     body = []
     for method in METHODS:
         milliseconds = published_cost()[method]["online_step_ms"]
-        run = sum(STEPS) * milliseconds / 3.6e6
+        run = (OFFLINE_STEPS + ONLINE_STEPS) * milliseconds / 3.6e6
         body.append([method, f"{milliseconds:.2f}", f"{run:.1f}", f"{60 * run:.0f}"])
     head = ["method", "ms per online step", "hours per run", "hours, 12 tasks x 5 seeds"]
     return rows(head, body)

@@ -8,7 +8,7 @@ from driftpolicy.agents import METHODS, DFPConfig
 from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.presets import PRESETS, published
+from driftpolicy.presets import PRESETS, published_settings
 
 TASK = "cube-double-play-singletask-task2-v0"
 
@@ -82,9 +82,9 @@ def test_presets_change_no_methods_nature(preset):
 
 def test_benchmarks_differ_where_the_papers_say():
     for method in ("dfp", "dfp-bc"):
-        config = DFPConfig(**published(method, find_task("lift-mh-low_dim"), "offline"))
+        config = DFPConfig(**published_settings(method, find_task("lift-mh-low_dim"), "offline"))
         assert (config.positives, config.best_of, config.temperatures) == (2, 4, (0.005, 0.05))
-    assert published("mvp", find_task("can-mh-low_dim"), "offline") == {"best_of": 4}
+    assert published_settings("mvp", find_task("can-mh-low_dim"), "offline") == {"best_of": 4}
     for method in ("mvp", "mvp-topk"):
         weights = {
             family: resolve(task_of(family), method, "paper", {}).agent.constraint_weight

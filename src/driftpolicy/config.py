@@ -11,7 +11,7 @@ from driftpolicy.agents import AgentConfig, find_method
 from driftpolicy.agents.config import choice, require
 from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
-from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
+from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published_settings
 from driftpolicy.scaling import Scaling
 
 LOGGERS = ("tensorboard", "wandb")
@@ -188,7 +188,7 @@ def resolve(
     values: dict[str, Any] = {}
     if phase == "offline-rl":  # what the setting is about, a preset does not change
         chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
-    values |= published(method, found, phase)
+    values |= published_settings(method, found, phase)
     values |= chosen | dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}

@@ -119,7 +119,7 @@ OFFLINE_RL: dict[tuple[str, str], dict[str, Any]] = {
 """What it changes in some methods on some tasks: by (method, task, scene or domain)."""
 
 
-def published(method: str, task: Task, phase: str) -> dict[str, Any]:
+def published_settings(method: str, task: Task, phase: str) -> dict[str, Any]:
     """Return the published settings of a method on a task where they differ from its defaults.
 
     Args:

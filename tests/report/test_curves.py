@@ -135,4 +135,4 @@ def luminance(colour: str) -> float:
 
 def test_colours_stand_out_from_white():
     for label in METHODS:
-        assert 1.05 / (luminance(style.METHODS[label].colour) + 0.05) > 2, label
+        assert 1.05 / (luminance(style.METHOD_STYLES[label].colour) + 0.05) > 2, label

@@ -3,17 +3,15 @@
 import csv
 import io
 import re
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from driftpolicy.cli import main
 from driftpolicy.envs.tasks import TASKS, find_task
-from driftpolicy.errors import UserError
 from driftpolicy.report import render, terminal
 from driftpolicy.report.curves import make_figure, make_panels
-from driftpolicy.report.published import paper_name, published, task_title, task_words
+from driftpolicy.report.published import published_score
 from driftpolicy.report.results import read_results
 from driftpolicy.report.suite_report import make_report
 from driftpolicy.runs.folder import RunFolder
@@ -57,21 +55,14 @@ def runs(tmp_path, suite):
 
 @pytest.mark.parametrize("task", list(WORDS))
 def test_names(task):
-    assert task_words(task) == WORDS[task]
-    assert task_title(task) == " ".join(WORDS[task]).strip()
-    assert paper_name(task) is None
-    assert published(Cell(task, "dfp", 0), "online") is None
+    assert find_task(task).heading == WORDS[task]
+    assert find_task(task).title == " ".join(WORDS[task]).strip()
+    assert find_task(task).paper_name is None
+    assert published_score(Cell(task, "dfp", 0), "online") is None
 
 
 def test_every_task_has_a_title_of_its_own():
-    assert len({task_title(name) for name in TASKS}) == len(TASKS)
-
-
-def test_no_title_for_what_is_not_known(monkeypatch):
-    monkeypatch.setitem(TASKS, "other", replace(find_task(LIFT), name="other", benchmark="other"))
-    with pytest.raises(UserError, match="no titles for the benchmark 'other'"):
-        task_words("other")
-    assert paper_name("other") is None
+    assert len({find_task(name).title for name in TASKS}) == len(TASKS)
 
 
 def test_runs_are_where_a_training_puts_them(suite, tmp_path):
@@ -83,7 +74,7 @@ def test_runs_are_where_a_training_puts_them(suite, tmp_path):
 
 def test_tables_in_every_format_in_the_suites_order(suite, runs):
     report = make_report(suite, runs)
-    titles = [task_title(task) for task in TASK_NAMES]
+    titles = [find_task(task).title for task in TASK_NAMES]
     head = next(line for line in render.to_markdown(report).splitlines() if "method" in line)
     assert head == "| " + " | ".join(["method", *titles, "average"]) + " |"
     firsts, seconds = (
@@ -127,7 +118,7 @@ def test_live_table(suite, runs):
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(jobs_table(driver, 100, wide=True))
     shown = console.export_text()
-    assert all(task_title(task).replace(" ", "-") in shown for task in TASK_NAMES)
+    assert all(find_task(task).title.replace(" ", "-") in shown for task in TASK_NAMES)
 
 
 @pytest.mark.slow
@@ -136,7 +127,7 @@ def test_page(suite, runs, tmp_path, capsys):
     pytest.importorskip("jinja2", reason="needs Jinja: uv sync --extra benchmark")
     for result in read_results(suite, runs):
         if result.cell.task in (FAR, "gymnasium:Pendulum-v1"):
-            write_film(result.folder.path / "rollout.mp4", (200, 100, 30))
+            write_film(result.run.path / "rollout.mp4", (200, 100, 30))
     command = ["benchmark", "page", str(tmp_path / "own.toml"), "--runs", str(runs)]
     assert main([*command, "--out", str(tmp_path / "page")]) == 0
     text = (tmp_path / "page" / "index.html").read_text()

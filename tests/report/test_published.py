@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.report.published import (
-    Published,
-    paper_name,
-    published,
+    PublishedScore,
     published_average,
     published_cost,
-    task_words,
+    published_score,
 )
 from driftpolicy.suites.suite import Cell, find_suite
 
@@ -19,22 +18,22 @@ from driftpolicy.suites.suite import Cell, find_suite
 def test_every_cell_of_the_papers_suites_has_its_number():
     for name, phases in (("paper", 2), ("paper-ablations", 2), ("offline-rl", 1), ("lambda", 1)):
         for cell in find_suite(name).cells():
-            found = [published(cell, phase) for phase in ("offline", "online")]
+            found = [published_score(cell, phase) for phase in ("offline", "online")]
             assert sum(one is not None for one in found) == phases, cell.name
 
 
 def test_some_of_them_by_hand():
     cube = "cube-triple-play-singletask-task4-v0"
-    assert published(Cell(cube, "dfp", 0), "online") == Published(81.2, 5.6)
-    assert published(Cell(cube, "dfp", 0), "offline") == Published(1.0, 0.7)
+    assert published_score(Cell(cube, "dfp", 0), "online") == PublishedScore(81.2, 5.6)
+    assert published_score(Cell(cube, "dfp", 0), "offline") == PublishedScore(1.0, 0.7)
     quadruple = "cube-quadruple-play-100m-singletask-task3-v0"
-    assert published(Cell(quadruple, "mvp", 3), "online") == Published(47.2, 29.8)
+    assert published_score(Cell(quadruple, "mvp", 3), "online") == PublishedScore(47.2, 29.8)
     weighed = Cell(quadruple, "dfp", 0, variant="lambda=5.0")
-    assert published(weighed, "online") == Published(94.2, 4.0)
-    assert published(weighed, "offline") is None
+    assert published_score(weighed, "online") == PublishedScore(94.2, 4.0)
+    assert published_score(weighed, "offline") is None
     alone = Cell("scene-play-singletask-task2-v0", "dfp", 0, overrides={"phase": "offline-rl"})
-    assert published(alone, "offline") == Published(93.0, 4.0)
-    assert published_average("dfp@K=4", "online") == Published(95.6, None)
+    assert published_score(alone, "offline") == PublishedScore(93.0, 4.0)
+    assert published_average("dfp@K=4", "online") == PublishedScore(95.6, None)
     assert published_average("dfp@K=3", "online") is None
     assert published_cost()["qc-bfn"] == {"online_step_ms": 16.09, "evaluation_ms": 295.07}
 
@@ -49,8 +48,8 @@ def test_some_of_them_by_hand():
     ],
 )
 def test_names(task, words, name):
-    assert task_words(task) == words
-    assert paper_name(task) == name
+    assert find_task(task).heading == words
+    assert find_task(task).paper_name == name
 
 
 def test_the_docs_tables_are_up_to_date():
@@ -63,4 +62,4 @@ def test_the_docs_tables_are_up_to_date():
 
 def test_what_is_not_printed_is_none():
     single = Cell("cube-single-play-singletask-task1-v0", "dfp", 0)
-    assert published(single, "online") is None
+    assert published_score(single, "online") is None

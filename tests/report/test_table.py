@@ -11,10 +11,10 @@ from driftpolicy.cli import main
 from driftpolicy.errors import UserError
 from driftpolicy.report import render
 from driftpolicy.report.render import MINUS
-from driftpolicy.report.results import read_evaluations, read_results
-from driftpolicy.report.suite_report import join_suites, make_report
+from driftpolicy.report.results import read_results
+from driftpolicy.report.suite_report import make_report
 from driftpolicy.report.table import AVERAGE, format_steps
-from driftpolicy.suites.suite import find_suite
+from driftpolicy.suites.suite import find_suite, join_suites
 
 from .conftest import CUBE, LIFT, to, write_run
 
@@ -202,29 +202,6 @@ def test_a_shorter_protocol_is_said(tmp_path):
         write_run(tmp_path / "runs", cell, to(10), to(50))
     notes = " ".join(make_report(suite, tmp_path / "runs").notes)
     assert "these have 6k and 6k: their numbers are not to be compared" in notes
-
-
-def test_rows_that_are_no_evaluations(tmp_path):
-    path = tmp_path / "eval.csv"
-    head = "step,phase,success,return,length,episodes,wall_s\r\n"
-    good = "10,offline,0.5,-1.0,2.0,50,3.0\r\n"
-    path.write_text(head + good + "20,offl")  # being written just now
-    assert [row.step for row in read_evaluations(path)] == [10]
-    path.write_text("")
-    assert read_evaluations(path) == ()
-    assert read_evaluations(tmp_path / "none.csv") == ()
-    for bad, message in (
-        ("x,offline,0.5,-1,2,50,3\r\n", "line 3 is no evaluation"),
-        ("20,offline,1.5,-1,2,50,3\r\n", "line 3 is no evaluation"),
-        ("20,lunch,0.5,-1,2,50,3\r\n", "line 3 is no evaluation"),
-        ("10,offline,0.5,-1,2,50,3\r\n", "line 3 goes back to step 10"),
-    ):
-        path.write_text(head + good + bad)
-        with pytest.raises(UserError, match=message):
-            read_evaluations(path)
-    path.write_text("a,b\r\n1,2\r\n")
-    with pytest.raises(UserError, match="does not have the columns step,phase"):
-        read_evaluations(path)
 
 
 def test_a_damaged_summary_is_named(suite, runs):

@@ -40,7 +40,7 @@ class Machines:
     def slots(self) -> int:
         return self._slots
 
-    def start(self, folder: Path) -> Path:
+    def start(self, folder: Path, log: Path) -> Path:
         self.started.append(int(folder.name.removeprefix("seed")))
         self._running.append(folder)
         self.most = max(self.most, len(self._running))

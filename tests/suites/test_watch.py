@@ -2,30 +2,37 @@
 
 import pytest
 
+from driftpolicy.runs import Run
 from driftpolicy.runs.folder import RunFolder
-from driftpolicy.suites.watch import (
-    Pace,
-    Rate,
-    Snapshot,
-    difference,
-    in_use,
-    objection,
-    read_folder,
-)
+from driftpolicy.suites.matching import difference, objection
+from driftpolicy.suites.watch import Pace, Rate, Snapshot, look_at
 from tests.suites.common import cells
+
+HEAD = "step,phase,success,return,length,episodes,wall_s\r\n"
 
 
 def test_a_folder_is_read_up_to_its_last_whole_row(tmp_path):
-    folder = RunFolder(tmp_path)
-    assert read_folder(folder) == Snapshot(0, None, False)
+    folder, run = RunFolder(tmp_path), Run(tmp_path)
+    assert look_at(run) == Snapshot(0, None, False)
     folder.train_csv.write_text("step,phase,loss\r\n500,offline,1.0\r\n1000,offl")
-    folder.eval_csv.write_text("step,phase,success,wall_s\r\n600,offline,0.25,3\r\n700,offline")
-    assert read_folder(folder) == Snapshot(1000, 0.25, False)
+    folder.eval_csv.write_text(HEAD + "600,offline,0.25,-1,9,4,3\r\n700,offline")
+    assert look_at(run) == Snapshot(600, 0.25, False)
     folder.train_csv.write_text("step,phase,loss\r\n500,offline,1.0\r\nx")
     folder.checkpoints.mkdir()
     (folder.checkpoints / "step-0000002000.npz").touch()
     folder.write_summary({})
-    assert read_folder(folder) == Snapshot(2000, 0.25, True)
+    assert look_at(run) == Snapshot(2000, 0.25, True)
+
+
+def test_a_damaged_table_does_not_stop_whoever_watches(tmp_path):
+    folder, run, pace = RunFolder(tmp_path), Run(tmp_path), Pace()
+    folder.train_csv.write_text("step,phase,loss\r\n500,offline,1.0\r\n")
+    folder.eval_csv.write_text(HEAD + "6O0,offline,0.25,-1,9,4,3\r\n")
+    assert look_at(run) == Snapshot(500, None, False)
+    pace.add_run("dfp", run)
+    assert pace.left("dfp", {"offline": 5, "online": 0}) is None
+    folder.train_csv.write_bytes(b"\xff\r\n\xff\r\n")
+    assert look_at(run) == Snapshot(0, None, False)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +63,10 @@ def test_a_folder_without_its_config_or_with_a_damaged_one_is_not_ours(tmp_path)
 
 def test_a_lock_is_seen_and_asking_takes_none(tmp_path):
     folder = RunFolder(tmp_path)
-    assert not in_use(folder)
+    assert not folder.in_use()
     with folder.lock():
-        assert in_use(folder)
-    assert not in_use(folder)
+        assert folder.in_use()
+    assert not folder.in_use()
     with folder.lock():
         pass
 
@@ -79,8 +86,9 @@ def test_the_time_left_comes_from_the_same_method_else_from_all(tmp_path):
     pace = Pace()
     assert pace.left("dfp", {"offline": 1, "online": 0}) is None
     folder = RunFolder(tmp_path)
-    folder.eval_csv.write_text("step,phase,wall_s\n10,offline,20\n20,offline,40\n40,online,100\n")
-    pace.add_run("dfp", folder)
+    rows = ("10,offline,0.5,-1,9,4,20", "20,offline,0.5,-1,9,4,40", "40,online,0.5,-1,9,4,100")
+    folder.eval_csv.write_text(HEAD + "".join(f"{row}\r\n" for row in rows))
+    pace.add_run("dfp", Run(tmp_path))
     assert pace.left("dfp", {"offline": 5, "online": 10}) == 5 * 2 + 10 * 3
     assert pace.left("fql", {"offline": 5, "online": 0}) == 10
     pace.add("fql", "offline", 4.0, 4)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from driftpolicy import load_policy
+from driftpolicy.runs import Run
 from driftpolicy.runs.curves import plot_curves
-from driftpolicy.runs.tables import read_csv
 
 from .conftest import assert_same_run, run_to_end, tiny
 
@@ -29,12 +29,13 @@ def test_a_method_is_one_word(data_file, dataset, workers, tmp_path, method):
     again, resumed, starts = run_to_end(config, tmp_path / "stopped", dataset, workers, stop)
     assert starts == 4
     assert_same_run((again, resumed), (folder, trainer))
-    assert [(row["step"], row["phase"]) for row in read_csv(folder.eval_csv)] == [
-        ("20", "offline"),
-        ("50", "online"),
+    run = Run(folder.path)
+    assert [(evaluation.step, evaluation.phase) for evaluation in run.evaluations] == [
+        (20, "offline"),
+        (50, "online"),
     ]
-    assert all(float(row["critic_loss"]) > 0 for row in read_csv(folder.train_csv)[:3])
-    plot_curves(folder, config, method, folder.curves)
+    assert (run.training.metrics["critic_loss"][:3] > 0).all()
+    plot_curves(run, title=method, out=folder.curves)
     assert folder.curves.stat().st_size > 10_000
     policy = load_policy(folder.path)
     chunk = policy.act(np.zeros(policy.observation_dim), seed=0)
@@ -46,9 +47,9 @@ def test_pure_offline_rl_improves_from_the_first_step(data_file, dataset, worker
         data_file, phase="offline-rl", offline_steps=30, online_steps=0, chunk_length=1, best_of=1
     )
     folder, trainer, _ = run_to_end(config, tmp_path / "run", dataset, workers)
-    rows = read_csv(folder.train_csv)
-    assert {row["phase"] for row in rows} == {"offline"}
-    assert all(float(row["improvement_loss"]) > 0 for row in rows)
+    training = Run(folder.path).training
+    assert set(training.phases) == {"offline"}
+    assert (training.metrics["improvement_loss"] > 0).all()
     assert trainer.agent.anchor is not None
     stopped = iter([False, True])
     again, resumed, starts = run_to_end(

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from driftpolicy import __version__
 from driftpolicy.errors import FieldError, UserError
-from driftpolicy.flags import flag
 
 COMMANDS = {
     "train": "train a policy: offline, then online",
@@ -48,9 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         return options.run(options)
     except FieldError as error:
-        print(
-            f"dfp: {flag(error.field)} must be {error.meaning}, not {error.value}", file=sys.stderr
-        )
+        from driftpolicy.report.command import flag  # imports JAX
+
+        name = flag(error.field)
+        print(f"dfp: {name} must be {error.meaning}, not {error.value}", file=sys.stderr)
         return 2
     except UserError as error:
         print(f"dfp: {error}", file=sys.stderr)

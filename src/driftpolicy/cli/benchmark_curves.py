@@ -20,14 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw them and say where."""
     from driftpolicy.report.curves import FORMATS, draw, make_panels
-    from driftpolicy.report.results import labels_of
-    from driftpolicy.report.suite_report import join_suites, make_report
+    from driftpolicy.report.suite_report import make_report
+    from driftpolicy.suites.suite import join_suites
 
     suite = join_suites(options.suites)
     root = runs_of(options, suite.name)
     outs = [Path(out).expanduser() for out in options.out or ()]
     outs = outs or [root / f"curves.{name}" for name in FORMATS]
-    draw(make_panels(make_report(suite, root)), labels_of(suite), outs)
+    draw(make_panels(make_report(suite, root)), suite.labels, outs)
     for out in outs:
         print(out)
     return 0

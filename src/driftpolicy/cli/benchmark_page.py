@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write it and say where."""
     from driftpolicy.report.page import write_page
-    from driftpolicy.report.suite_report import join_suites
+    from driftpolicy.suites.suite import join_suites
 
     suite = join_suites(options.suites)
     root = runs_of(options, suite.name)

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the table, or write it."""
     from driftpolicy.data.files import write_atomically
     from driftpolicy.report import render, terminal
-    from driftpolicy.report.suite_report import join_suites, make_report
+    from driftpolicy.report.suite_report import make_report
+    from driftpolicy.suites.suite import join_suites
 
     suite = join_suites(options.suites)
     out = Path(options.out).expanduser() if options.out else None

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.files import write_atomically
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
-from driftpolicy.report.published import Published, task_title, task_words
-from driftpolicy.report.results import PHASES, Result, labels_of, of
+from driftpolicy.report.published import PublishedScore
+from driftpolicy.report.results import Result, runs_of
 from driftpolicy.report.statistics import seed_interval
 from driftpolicy.report.style import Style, styles
-from driftpolicy.report.suite_report import Report
+from driftpolicy.report.suite_report import SuiteReport
 from driftpolicy.report.table import format_steps
+from driftpolicy.runs import PHASES
 
 WIDTH = 3.3
 """Inches: one column of a paper set in two."""
@@ -47,20 +49,20 @@ class Panel:
     offline_steps: int
     total_steps: int
     curves: tuple[Curve, ...]
-    published: Mapping[str, Mapping[str, Published]]
+    published: Mapping[str, Mapping[str, PublishedScore]]
     """By label and phase: what is printed for its end."""
 
 
-def make_panels(report: Report) -> list[Panel]:
-    """A panel for each task of the suite that has any run."""
+def make_panels(report: SuiteReport) -> list[Panel]:
+    """Return a panel for each task of the suite that has any run."""
     panels = []
     for task in report.suite.tasks:
         runs = [result for result in report.results if result.cell.task == task]
-        curves = [_curve(label, of(runs, task, label)) for label in labels_of(report.suite)]
+        curves = [_curve(label, runs_of(runs, task, label)) for label in report.suite.labels]
         curves = [curve for curve in curves if curve.steps]
         if not curves:
             continue
-        ends: dict[str, dict[str, Published]] = {}
+        ends: dict[str, dict[str, PublishedScore]] = {}
         for table in report.tables:
             for label in table.labels:
                 entry = table.entries.get((label, task))
@@ -68,26 +70,34 @@ def make_panels(report: Report) -> list[Panel]:
                     ends.setdefault(label, {})[table.phase] = entry.published
         offline = max(run.config.offline_steps for run in runs)
         total = max(run.total for run in runs)
-        panels.append(Panel(task, offline, total, tuple(curves), ends))
+        panels.append(
+            Panel(
+                task=task,
+                offline_steps=offline,
+                total_steps=total,
+                curves=tuple(curves),
+                published=ends,
+            )
+        )
     return panels
 
 
 def _curve(label: str, runs: Sequence[Result]) -> Curve:
-    """At every step, over the seeds that were evaluated there."""
-    found: dict[int, list[float]] = {}
+    """Return the curve over the seeds that were evaluated at each step."""
+    by_step: dict[int, list[float]] = {}
     for run in runs:
         for evaluation in run.evaluations:
-            found.setdefault(evaluation.step, []).append(evaluation.success)
-    steps = tuple(sorted(found))
-    values = [np.array(found[step]) for step in steps]
+            by_step.setdefault(evaluation.step, []).append(evaluation.percent)
+    steps = tuple(sorted(by_step))
+    values = [np.array(by_step[step]) for step in steps]
     intervals = [np.clip(seed_interval(value), 0, 100) for value in values]  # NaN stays NaN
     return Curve(
-        label,
-        steps,
-        tuple(float(value.mean()) for value in values),
-        tuple(float(low) for low, _ in intervals),
-        tuple(float(high) for _, high in intervals),
-        tuple(map(len, values)),
+        label=label,
+        steps=steps,
+        mean=tuple(float(value.mean()) for value in values),
+        low=tuple(float(low) for low, _ in intervals),
+        high=tuple(float(high) for _, high in intervals),
+        seeds=tuple(map(len, values)),
     )
 
 
@@ -128,7 +138,7 @@ def draw(panels: Sequence[Panel], labels: Sequence[str], outs: Sequence[Path]) -
 
 
 def make_figure(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
-    """The figure; its axes carry the tasks' names as their labels."""
+    """Return the figure, whose axes carry the tasks' names as their labels."""
     from matplotlib import pyplot as plt
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -136,7 +146,8 @@ def make_figure(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
     rows = -(-len(panels) // columns)
     height = {1: 2.1, 2: 1.5}.get(columns, 1.12)
     figure, axes = plt.subplots(
-        *(rows, columns),
+        rows,
+        columns,
         figsize=(WIDTH, 0.75 + rows * height),
         sharey=True,
         squeeze=False,
@@ -171,13 +182,16 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
         style = looks[curve.label]
         if not all(map(math.isnan, curve.low)):
             axis.fill_between(
-                *(curve.steps, curve.low, curve.high),
+                curve.steps,
+                curve.low,
+                curve.high,
                 color=style.colour,
                 alpha=0.18,
                 linewidth=0,
             )
         axis.plot(
-            *(curve.steps, curve.mean),
+            curve.steps,
+            curve.mean,
             label=curve.label,
             color=style.colour,
             linestyle=(0, style.dashes) if style.dashes else "-",
@@ -191,7 +205,8 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
             if phase in ends:
                 step = panel.offline_steps if phase == "offline" else panel.total_steps
                 axis.plot(
-                    *(step, ends[phase].mean),
+                    step,
+                    ends[phase].mean,
                     label=f"published {label}",
                     color=looks[label].colour,
                     marker="x",
@@ -212,13 +227,16 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
 
 
 def _title(task: str) -> str:
-    """In one line if it fits over a panel, else in two, of each what fits: the end tells more."""
-    title = task_title(task)
+    """Return a panel's title, in two lines where one does not fit, each cut at its beginning.
+
+    The end of a name tells more than its beginning.
+    """
+    title = find_task(task).title
     if len(title) <= _TITLE:
         return title
     return "\n".join(
         word if len(word) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + word[1 - _TITLE :]
-        for word in filter(None, task_words(task))
+        for word in filter(None, find_task(task).heading)
     )
 
 
@@ -227,7 +245,8 @@ def _legend(looks: Sequence[tuple[str, Style]], marks: bool) -> list[Any]:
 
     lines = [
         Line2D(
-            *([], []),
+            [],
+            [],
             label=label,
             color=style.colour,
             linestyle=(0, style.dashes) if style.dashes else "-",

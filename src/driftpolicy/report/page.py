@@ -1,24 +1,27 @@
 """The web page of a suite: one folder that needs neither a network nor a server."""
 
 import csv
+import dataclasses
 import json
 import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from driftpolicy.data.files import write_atomically
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
 from driftpolicy.report import render
+from driftpolicy.report.command import command_of
 from driftpolicy.report.curves import FORMATS, Panel, draw, make_panels
-from driftpolicy.report.provenance import command_of, data_records, versions
-from driftpolicy.report.published import published_cost, task_title
-from driftpolicy.report.results import Result, labels_of
+from driftpolicy.report.provenance import data_records, versions
+from driftpolicy.report.published import published_cost
+from driftpolicy.report.results import Result
 from driftpolicy.report.rollouts import Rollout, choose_rollouts, first_frame, grid_video
 from driftpolicy.report.style import styles
-from driftpolicy.report.suite_report import Report, make_report
+from driftpolicy.report.suite_report import SuiteReport, make_report
 from driftpolicy.report.table import AVERAGE
 from driftpolicy.runs.folder import task_folder
 from driftpolicy.suites.suite import Suite
@@ -27,7 +30,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 _DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}
 
 
-class Clip(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Clip:
     """A film on the page."""
 
     label: str
@@ -38,7 +42,8 @@ class Clip(NamedTuple):
     """Its first frame."""
 
 
-class Gallery(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Gallery:
     """The films of a task."""
 
     title: str
@@ -50,12 +55,12 @@ class Gallery(NamedTuple):
 def write_page(
     suite: Suite, root: Path, out: Path, *, arguments: Sequence[str], cost: Path | None = None
 ) -> Path:
-    """Write the page of the runs under ``root`` into the folder ``out``; the path of its HTML.
+    """Write the page of the runs under ``root`` into the folder ``out``; return the HTML file.
 
     Args:
         suite: which runs.
-        root: as :func:`driftpolicy.report.results.read_results`.
-        out: what is there of an earlier page is replaced.
+        root: the folder of the suite's runs.
+        out: the page's folder; what is there of an earlier page is replaced.
         arguments: what names the suites on the command line.
         cost: a CSV file of costs, ``method`` its first column and numbers the others.
 
@@ -69,7 +74,7 @@ def write_page(
     galleries = _copy_rollouts(report, out)
     for name, kind in _DOWNLOADS.items():
         _write(out / name, render.FORMATS[kind](report))
-    draw(panels, labels_of(suite), [out / f"curves.{name}" for name in FORMATS])
+    draw(panels, suite.labels, [out / f"curves.{name}" for name in FORMATS])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -80,12 +85,12 @@ def write_page(
     page = environment.get_template("page.html").render(
         report=report,
         facts=facts(report),
-        looks=styles(labels_of(suite)),
+        looks=styles(suite.labels),
         render=render,
         AVERAGE=AVERAGE,
-        task_title=task_title,
+        task_title=lambda task: find_task(task).title,
         isnan=math.isnan,
-        curves=curves_json(panels, labels_of(suite)),
+        curves=curves_json(panels, suite.labels),
         galleries=galleries,
         costs=costs,
         published_cost=published_cost(),
@@ -101,13 +106,13 @@ def write_page(
     return out / "index.html"
 
 
-def facts(report: Report) -> list[tuple[str, str]]:
-    """What stands at the top: name and value."""
+def facts(report: SuiteReport) -> list[tuple[str, str]]:
+    """Return what stands at the top: names and values."""
     done = sum(result.finished for result in report.results)
-    found = [
+    rows = [
         ("runs finished", f"{done} of {len(report.results)}"),
         ("tasks", str(len(report.suite.tasks))),
-        ("methods", str(len(labels_of(report.suite)))),
+        ("methods", str(len(report.suite.labels))),
         ("seeds", str(len(report.suite.seeds))),
     ]
     table = report.tables[0]
@@ -116,12 +121,12 @@ def facts(report: Report) -> list[tuple[str, str]]:
         entry = table.entries.get((label, column))
         if entry and entry.rank == 1 and entry.mean is not None:
             name = "best average" if column == AVERAGE else "best"
-            found.append((name, f"{label}, {entry.mean:.1f}%"))
-    return found
+            rows.append((name, f"{label}, {entry.mean:.1f}%"))
+    return rows
 
 
 def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
-    """The curves for the page's script; NaN becomes null, and nothing in it can end a script."""
+    """Return the curves as JSON for the page's script; NaN is null, no text can end a script."""
     looks = styles(labels)
     data = {
         "styles": {
@@ -130,7 +135,7 @@ def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
         },
         "panels": [
             {
-                "title": task_title(panel.task),
+                "title": find_task(panel.task).title,
                 "offline": panel.offline_steps,
                 "total": panel.total_steps,
                 "curves": [
@@ -156,7 +161,7 @@ def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
 
 
 def read_cost(path: Path) -> list[dict[str, str]]:
-    """The rows of a cost table.
+    """Return the rows of a cost table.
 
     Raises:
         UserError: if the file cannot be read or has no column ``method``.
@@ -172,19 +177,19 @@ def read_cost(path: Path) -> list[dict[str, str]]:
 
 
 def training_times(results: Sequence[Result]) -> dict[str, str]:
-    """By method, from the shortest to the longest finished run: hours as the runs measured them."""
+    """Return by method how long the shortest and the longest finished run trained."""
     seconds: dict[str, list[float]] = {}
     for result in results:
         if result.finished:
             seconds.setdefault(result.cell.label, []).append(result.evaluations[-1].wall_s)
     ends = {
-        label: dict.fromkeys((format_seconds(min(own)), format_seconds(max(own))))
-        for label, own in seconds.items()
+        label: dict.fromkeys((format_seconds(min(each)), format_seconds(max(each))))
+        for label, each in seconds.items()
     }
-    return {label: " to ".join(own) for label, own in ends.items()}
+    return {label: " to ".join(words) for label, words in ends.items()}
 
 
-def _copy_rollouts(report: Report, out: Path) -> list[Gallery]:
+def _copy_rollouts(report: SuiteReport, out: Path) -> list[Gallery]:
     """Copy the chosen films into ``out`` and tile those of each task."""
     galleries = []
     for task in report.suite.tasks:
@@ -195,7 +200,7 @@ def _copy_rollouts(report: Report, out: Path) -> list[Gallery]:
             grid = f"{place}/all.mp4" if len(clips) > 1 else ""
             if grid:
                 grid_video([rollout.path for rollout in chosen], out / grid)
-            galleries.append(Gallery(task_title(task), clips, grid))
+            galleries.append(Gallery(find_task(task).title, clips, grid))
     return galleries
 
 

@@ -1,23 +1,20 @@
-"""Where results come from: commands, versions, and the data of every run."""
+"""Where results come from: versions, and the data of every run."""
 
+import dataclasses
 import importlib.metadata
 import platform
-import shlex
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from driftpolicy import __version__
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.flags import flag
-from driftpolicy.report.published import task_title
 from driftpolicy.report.results import Result
-from driftpolicy.suites.suite import Cell
 
 _PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 
 
-class DataRecord(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class DataRecord:
     """A file of prior data and what was trained on it."""
 
     dataset: str
@@ -30,25 +27,8 @@ class DataRecord(NamedTuple):
     runs: int
 
 
-def command_of(cell: Cell, root: Path | None = None) -> str:
-    """The command that makes one run by hand, into its place under ``root`` if that is given."""
-    words = ["dfp", "train", cell.task, "--method", cell.method, "--seed", str(cell.seed)]
-    if cell.preset != "paper":
-        words += ["--preset", cell.preset]
-    for name, value in cell.overrides.items():
-        if isinstance(value, bool):
-            words.append(flag(name) if value else flag("no_" + name))
-        elif isinstance(value, list | tuple):
-            words += [flag(name), *map(str, value)]
-        else:
-            words += [flag(name), str(value)]
-    if root is not None:
-        words += ["--run", str(cell.folder(root).path)]
-    return shlex.join(words)
-
-
 def versions() -> dict[str, str]:
-    """Of this package, Python and the packages that decide a result; those that are installed."""
+    """Return the versions of this package, Python and the packages that decide a result."""
     found = {"driftpolicy": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -59,34 +39,37 @@ def versions() -> dict[str, str]:
 
 
 def data_records(results: Sequence[Result]) -> list[DataRecord]:
-    """The files of prior data that the runs say they used, in the order of the tasks."""
+    """Return the files of prior data that the runs say they used, in the order of the tasks."""
     groups: dict[tuple[str, str, str, str], list[Result]] = {}
     for result in results:
         if result.evaluations:
-            data = result.summary.get("data")
-            told = dict(data) if isinstance(data, dict) else {}
+            data = (result.summary and result.summary.data) or {}
             key = (
                 find_task(result.cell.task).dataset,
-                str(told.pop("origin", "not recorded")),
-                str(told.pop("crc32", "")),
-                _maker(told),
+                str(data.get("origin", "not recorded")),
+                str(data.get("crc32", "")),
+                _maker(data),
             )
             groups.setdefault(key, []).append(result)
     return [
         DataRecord(
-            *(dataset, origin, maker, crc32),
-            tasks=tuple(dict.fromkeys(task_title(run.cell.task) for run in runs)),
+            dataset=dataset,
+            origin=origin,
+            maker=maker,
+            crc32=crc32,
+            tasks=tuple(dict.fromkeys(find_task(run.cell.task).title for run in runs)),
             runs=len(runs),
         )
         for (dataset, origin, crc32, maker), runs in groups.items()
     ]
 
 
-def _maker(told: dict[str, Any]) -> str:
-    """What a file says of itself, in words; not where it was on the machine that trained."""
-    told.pop("path", None)
+def _maker(data: Mapping[str, Any]) -> str:
+    """Return in words what a file says of its maker; not where it was on the machine."""
     parts = []
-    for name, value in told.items():
+    for name, value in data.items():
+        if name in ("origin", "crc32", "path"):
+            continue
         words = (
             ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         )

@@ -1,21 +1,24 @@
-"""The numbers that arXiv 2605.07727 prints, as it prints them, and the names under which it does.
+"""The numbers that arXiv 2605.07727 prints, as it prints them.
 
 The files in ``paper/`` hold its tables: percent success, the deviation over 5 seeds.
 """
 
 import csv
+import dataclasses
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from driftpolicy.envs.tasks import find_task, own_words
-from driftpolicy.errors import UserError
+from driftpolicy.config import TrainConfig
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.suites.suite import Cell
 
 PAPER = Path(__file__).parent / "paper"
-STEPS = (1_000_000, 1_000_000)
-"""Offline and online steps of the published runs."""
+OFFLINE_STEPS = 1_000_000
+"""Offline steps of the published runs."""
+ONLINE_STEPS = 1_000_000
+"""Online steps of the published runs."""
 NOTES = (
     "The published offline numbers of square and can for dfp and dfp-bc look exchanged when held "
     "against the paper's own Figure 1; they stand here as its Table 6 prints them.",
@@ -28,7 +31,53 @@ NOTES = (
 """What a reader of the published numbers should know."""
 
 
-class Published(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """A table of success rates, and what runs its rows and columns are of."""
+
+    file: str
+    config_phase: str
+    """The ``phase`` of the runs' configs."""
+    label: str
+    """How a row's cells name a method and its variant."""
+    columns: Mapping[str, tuple[str, str | None]]
+    """By the phase of a run, the columns of its mean and of its deviation."""
+
+
+_TABLES = (
+    _Table(
+        file="offline_to_online.csv",
+        config_phase="offline-to-online",
+        label="{method}",
+        columns={
+            "offline": ("offline_mean", "offline_std"),
+            "online": ("online_mean", "online_std"),
+        },
+    ),
+    _Table(
+        file="lambda_ablation.csv",
+        config_phase="offline-to-online",
+        label="dfp@lambda={lambda}",
+        columns={"online": ("mean", "std")},
+    ),
+    _Table(
+        file="offline_rl.csv",
+        config_phase="offline-rl",
+        label="{method}",
+        columns={"offline": ("mean", "std")},
+    ),
+)
+_AVERAGES = (
+    _Table(
+        file="k_ablation.csv",
+        config_phase="offline-to-online",
+        label="dfp@K={K}",
+        columns={"online": ("average", None)},
+    ),
+)
+
+
+class PublishedScore(NamedTuple):
     """A published mean and its deviation, in percent."""
 
     mean: float
@@ -36,83 +85,66 @@ class Published(NamedTuple):
     """None where only the mean is printed."""
 
 
-def task_words(name: str) -> tuple[str, str]:
-    """A task's name for a heading of two lines: ``("cube-double", "task2")``, ``("lift", "mh")``.
-
-    The second is empty for some environments of the user's own.
-
-    Raises:
-        UserError: for an unknown task.
-    """
-    task = find_task(name)
-    if task.benchmark == "ogbench":
-        number = name.split("-")[-2]
-        kind = {"play": "", "play-100m": "100m "}.get(task.kind, f"{task.kind} ")
-        return task.family, kind + number
-    if task.benchmark == "robomimic":
-        return task.family, task.kind
-    if task.benchmark == "gymnasium":
-        return own_words(task.environment)
-    raise UserError(f"no titles for the benchmark {task.benchmark!r}")
-
-
-def task_title(name: str) -> str:
-    """The same in one line: ``cube-double task2``."""
-    return " ".join(filter(None, task_words(name)))
-
-
-def paper_name(name: str) -> str | None:
-    """The paper's name of a task, such as ``cube-quadruple-100m-task2``; None if it has none."""
-    task = find_task(name)
-    if task.benchmark == "robomimic" and task.kind == "mh":
-        return task.family
-    if task.benchmark == "ogbench" and task.kind.startswith("play"):
-        return task_title(name).replace(" ", "-")
-    return None
-
-
-def published(cell: Cell, phase: str) -> Published | None:
-    """The number printed for a run's task, method and variant; None if there is none.
+def published_score(cell: Cell, phase: str) -> PublishedScore | None:
+    """Return the number printed for a run's task, method and variant; None if there is none.
 
     Args:
-        cell: of a suite; its seed, preset and other overrides are not looked at.
-        phase: ``offline`` or ``online``, at the end of which.
+        cell: a run of a suite, whose seed, preset and other overrides do not matter.
+        phase: ``offline`` or ``online``, at whose end the number is taken.
     """
-    name = paper_name(cell.task)
-    if cell.overrides.get("phase") == "offline-rl":
-        table = _rows("offline_rl.csv", "task", "method")
-        return _entry(table.get((name, cell.label)), "") if phase == "offline" else None
-    kind, _, value = cell.variant.partition("=")
-    if kind == "lambda" and cell.method == "dfp" and phase == "online":
-        table = _rows("lambda_ablation.csv", "task", "lambda")
-        return _entry(table.get((name, value)), "")
-    table = _rows("offline_to_online.csv", "task", "method")
-    return _entry(table.get((name, cell.label)), f"{phase}_")
+    name = find_task(cell.task).paper_name
+    config_phase = cell.overrides.get("phase", TrainConfig.phase)
+    return _scores().get((config_phase, name, cell.label, phase))
 
 
-def published_average(label: str, phase: str) -> Published | None:
-    """The average over all 12 tasks where the paper prints nothing else: its ablation of K."""
-    method, _, variant = label.partition("@")
-    if method != "dfp" or not variant.startswith("K=") or phase != "online":
-        return None
-    row = _rows("k_ablation.csv", "K").get((variant.removeprefix("K="),))
-    return Published(float(row["average"]), None) if row else None
+def published_average(label: str, phase: str) -> PublishedScore | None:
+    """Return the average over all 12 tasks where the paper prints nothing else: its ablation of K.
+
+    Args:
+        label: a method with its variant.
+        phase: ``offline`` or ``online``, at whose end the number is taken.
+    """
+    return _averages().get((label, phase))
 
 
 def published_cost() -> dict[str, dict[str, float]]:
-    """By method: ``online_step_ms`` on the authors' RTX 3090, ``evaluation_ms`` on their CPU."""
+    """Return by method ``online_step_ms`` on the authors' GPU, ``evaluation_ms`` on their CPU."""
     return {
         row["method"]: {name: float(value) for name, value in row.items() if name != "method"}
-        for row in _rows("cost.csv", "method").values()
+        for row in _rows("cost.csv")
     }
 
 
-def _entry(row: Mapping[str, str] | None, prefix: str) -> Published | None:
-    return Published(float(row[f"{prefix}mean"]), float(row[f"{prefix}std"])) if row else None
+@cache
+def _scores() -> dict[tuple[str, str | None, str, str], PublishedScore]:
+    """Return the printed numbers by config phase, task, label and phase."""
+    return {
+        (table.config_phase, row["task"], table.label.format_map(row), phase): score
+        for table in _TABLES
+        for row in _rows(table.file)
+        for phase, score in _row_scores(table, row)
+    }
 
 
 @cache
-def _rows(name: str, *keys: str) -> dict[tuple[str | None, ...], dict[str, str]]:
-    """A table's rows by the values of its key columns."""
-    with open(PAPER / name, newline="", encoding="utf-8") as file:
-        return {tuple(row[key] for key in keys): row for row in csv.DictReader(file)}
+def _averages() -> dict[tuple[str, str], PublishedScore]:
+    """Return the printed averages by label and phase."""
+    return {
+        (table.label.format_map(row), phase): score
+        for table in _AVERAGES
+        for row in _rows(table.file)
+        for phase, score in _row_scores(table, row)
+    }
+
+
+def _row_scores(table: _Table, row: Mapping[str, str]) -> list[tuple[str, PublishedScore]]:
+    """Return the numbers of a row, each with its phase."""
+    return [
+        (phase, PublishedScore(float(row[mean]), float(row[deviation]) if deviation else None))
+        for phase, (mean, deviation) in table.columns.items()
+    ]
+
+
+def _rows(file: str) -> list[dict[str, str]]:
+    with open(PAPER / file, newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))

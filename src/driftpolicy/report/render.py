@@ -5,14 +5,26 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from driftpolicy.report.published import task_title, task_words
-from driftpolicy.report.suite_report import Report
+from driftpolicy.envs.tasks import find_task
+from driftpolicy.report.suite_report import SuiteReport
 from driftpolicy.report.table import AVERAGE, Aggregate, Aggregates, Entry, Table
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 CSV_COLUMNS = (
-    *("phase", "task", "method", "mean", "deviation", "seeds", "seeds_asked", "steps"),
-    *("steps_asked", "rank", "published_mean", "published_deviation", "difference", "missing"),
+    "phase",
+    "task",
+    "method",
+    "mean",
+    "deviation",
+    "seeds",
+    "seeds_asked",
+    "steps",
+    "steps_asked",
+    "rank",
+    "published_mean",
+    "published_deviation",
+    "difference",
+    "missing",
     "scores",
 )
 _LATEX = str.maketrans(
@@ -21,12 +33,12 @@ _LATEX = str.maketrans(
 
 
 def caption(table: Table) -> str:
-    """What a table shows."""
+    """Return what a table shows."""
     return f"Success after the {table.phase} phase (%)"
 
 
 def score_words(entry: Entry) -> str:
-    """``93.2 ± 1.6``, ``93.2`` for one seed, or what is missing where there is nothing."""
+    """Return ``93.2 ± 1.6``, ``93.2`` for one seed, or what is missing where there is nothing."""
     if entry.mean is None:
         return entry.missing
     spread = "" if math.isnan(entry.deviation) else f" ± {entry.deviation:.1f}"
@@ -34,28 +46,28 @@ def score_words(entry: Entry) -> str:
 
 
 def published_words(entry: Entry) -> str:
-    """``93.2 ± 1.6``, or nothing."""
+    """Return the published number as ``93.2 ± 1.6``, or nothing."""
     if entry.published is None:
         return ""
-    mean, deviation = entry.published
-    return f"{mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
+    deviation = entry.published.deviation
+    return f"{entry.published.mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
 
 
 def difference_words(entry: Entry) -> str:
-    """``+0.4``, ``-2.0``, or nothing; rounded as the numbers beside it are."""
+    """Return ``+0.4``, ``-2.0``, or nothing; rounded as the numbers beside it are."""
     if entry.difference is None:
         return ""
     return f"{entry.difference:+.1f}".replace("-", MINUS).replace(f"{MINUS}0.0", "+0.0")
 
 
 def interval_words(values: tuple[float, float], digits: int = 1) -> str:
-    """``90.1 to 95.0``, a dash where it is unknown."""
+    """Return ``90.1 to 95.0``, a dash where the interval is unknown."""
     low, high = values
     return DASH if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def improvement_words(row: Aggregate) -> str:
-    """``0.83 (0.71 to 0.94)``, a dash for the reference itself."""
+    """Return ``0.83 (0.71 to 0.94)``, a dash for the reference itself."""
     if math.isnan(row.improvement):
         return DASH
     known = not math.isnan(row.improvement_interval[0])
@@ -64,8 +76,8 @@ def improvement_words(row: Aggregate) -> str:
 
 
 def aggregate_caption(aggregates: Aggregates) -> str:
-    """Over which tasks, and what the columns are."""
-    tasks = ", ".join(task_title(task) for task in aggregates.tasks)
+    """Return over which tasks aggregates are taken, and what their columns are."""
+    tasks = ", ".join(find_task(task).title for task in aggregates.tasks)
     noun = "task" if len(aggregates.tasks) == 1 else f"{len(aggregates.tasks)} tasks"
     return (
         f"All seeds at once, over the {noun} on which every method has a finished run ({tasks}): "
@@ -76,15 +88,15 @@ def aggregate_caption(aggregates: Aggregates) -> str:
 
 
 def column_words(column: str) -> tuple[str, str]:
-    """A column's heading, in two lines."""
-    return ("average", "") if column == AVERAGE else task_words(column)
+    """Return a column's heading, in two lines."""
+    return ("average", "") if column == AVERAGE else find_task(column).heading
 
 
 # Markdown.
 
 
-def to_markdown(report: Report) -> str:
-    """Tables for a README: ``<u>`` underlines, ``<br>`` breaks a cell's lines."""
+def to_markdown(report: SuiteReport) -> str:
+    """Return tables for a README: ``<u>`` underlines, ``<br>`` breaks a cell's lines."""
     parts = [f"### {report.suite.title}"]
     for table in report.tables:
         rows = [
@@ -94,10 +106,12 @@ def to_markdown(report: Report) -> str:
         head = ["method", *(" ".join(column_words(c)).strip() for c in table.columns)]
         parts += [f"{caption(table)}:", _markdown_rows(head, rows)]
     if report.aggregates:
-        found = report.aggregates
-        head = ["method", "interquartile mean", f"P({found.reference} better)"]
-        rows = [[row.label, _aggregate_words(row), improvement_words(row)] for row in found.rows]
-        parts += [aggregate_caption(found), _markdown_rows(head, rows)]
+        aggregates = report.aggregates
+        head = ["method", "interquartile mean", f"P({aggregates.reference} better)"]
+        rows = [
+            [row.label, _aggregate_words(row), improvement_words(row)] for row in aggregates.rows
+        ]
+        parts += [aggregate_caption(aggregates), _markdown_rows(head, rows)]
     parts += ["\n".join(f"- {note}" for note in report.notes)]
     return "\n\n".join(parts) + "\n"
 
@@ -132,8 +146,8 @@ def _aggregate_words(row: Aggregate) -> str:
 # LaTeX.
 
 
-def to_latex(report: Report) -> str:
-    """Tables for a paper; they need the package booktabs.
+def to_latex(report: SuiteReport) -> str:
+    """Return tables for a paper; they need the package booktabs.
 
     Under a method's row stand the published numbers, and under those the differences.
     """
@@ -206,8 +220,8 @@ def _latex_math(text: str) -> str:
 # CSV.
 
 
-def to_csv(report: Report) -> str:
-    """One line per phase, method and column, numbers in full; ``scores`` as ``seed=score ...``."""
+def to_csv(report: SuiteReport) -> str:
+    """Return a line per phase, method and column, numbers in full, scores as ``seed=score ...``."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -222,25 +236,33 @@ def to_csv(report: Report) -> str:
 
 def _csv_row(phase: str, column: str, label: str, entry: Entry) -> list[object]:
     printed = entry.published
-    return [
-        *(phase, column, label, _number(entry.mean), _number(entry.deviation)),
-        *(len(entry.scores), entry.seeds, entry.steps, entry.goal, entry.rank or ""),
-        *(
-            _number(printed.mean if printed else None),
-            _number(printed.deviation if printed else None),
-        ),
-        *(_number(entry.difference), entry.missing),
-        " ".join(f"{seed}={score!r}" for seed, score in entry.scores.items()),
-    ]
+    values: dict[str, object] = {
+        "phase": phase,
+        "task": column,
+        "method": label,
+        "mean": _number(entry.mean),
+        "deviation": _number(entry.deviation),
+        "seeds": len(entry.scores),
+        "seeds_asked": entry.seeds,
+        "steps": entry.steps,
+        "steps_asked": entry.goal,
+        "rank": entry.rank or "",
+        "published_mean": _number(printed.mean if printed else None),
+        "published_deviation": _number(printed.deviation if printed else None),
+        "difference": _number(entry.difference),
+        "missing": entry.missing,
+        "scores": " ".join(f"{seed}={score!r}" for seed, score in entry.scores.items()),
+    }
+    return [values[name] for name in CSV_COLUMNS]
 
 
 def _number(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(float(value))
 
 
-FORMATS: dict[str, Callable[[Report], str]] = {
+FORMATS: dict[str, Callable[[SuiteReport], str]] = {
     "markdown": to_markdown,
     "latex": to_latex,
     "csv": to_csv,
 }
-"""By name; the terminal's is :mod:`driftpolicy.report.terminal`."""
+"""The formats by name; a terminal's is :mod:`driftpolicy.report.terminal`."""

@@ -1,9 +1,9 @@
 """The methods' rollouts of a task, side by side."""
 
+import dataclasses
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from driftpolicy.errors import UserError
 from driftpolicy.report.results import Result
@@ -13,7 +13,8 @@ _CLIP = 360  # pixels of width in the grid
 _RATE = 20
 
 
-class Rollout(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Rollout:
     """A run's film."""
 
     label: str
@@ -22,29 +23,30 @@ class Rollout(NamedTuple):
 
 
 def choose_rollouts(results: Sequence[Result], task: str) -> list[Rollout]:
-    """A film of each method on a task, of the same seed as far as there is one.
+    """Return a film of each method on a task, of the same seed as far as there is one.
 
     Films of one seed begin alike: the seed decides how an evaluation episode starts.
     """
-    own_task = [result for result in results if result.cell.task == task]
-    films: dict[str, dict[int, Path]] = {result.cell.label: {} for result in own_task}
-    for result in own_task:
-        if result.film:
-            films[result.cell.label][result.cell.seed] = result.film
-    seeds = sorted({seed for own in films.values() for seed in own})
+    films: dict[str, dict[int, Path]] = {}
+    for result in results:
+        if result.cell.task == task:
+            by_seed = films.setdefault(result.cell.label, {})
+            if film := result.film:
+                by_seed[result.cell.seed] = film
+    seeds = sorted({seed for by_seed in films.values() for seed in by_seed})
     if not seeds:
         return []
-    common = max(seeds, key=lambda seed: sum(seed in own for own in films.values()))
-    return [
-        Rollout(label, seed, own[seed])
-        for label, own in films.items()
-        if own
-        for seed in [common if common in own else min(own)]
-    ]
+    common = max(seeds, key=lambda seed: sum(seed in by_seed for by_seed in films.values()))
+    rollouts = []
+    for label, by_seed in films.items():
+        if by_seed:
+            seed = common if common in by_seed else min(by_seed)
+            rollouts.append(Rollout(label, seed, by_seed[seed]))
+    return rollouts
 
 
 def grid_video(clips: Sequence[Path], out: Path) -> None:
-    """One film of several, at most four in a row; one that is over stays at its last frame.
+    """Tile films, at most four in a row; one that is over stays at its last frame.
 
     Raises:
         UserError: if a clip cannot be read or ``out`` cannot be written.
@@ -71,7 +73,7 @@ def grid_video(clips: Sequence[Path], out: Path) -> None:
 
 
 def first_frame(clip: Path, out: Path) -> None:
-    """The first frame of a film as a JPEG.
+    """Write the first frame of a film as a JPEG.
 
     Raises:
         UserError: if the film cannot be read or ``out`` cannot be written.

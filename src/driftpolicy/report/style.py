@@ -20,7 +20,7 @@ class Style:
 
 
 SOLID, DASHED, DOTTED = (), (4.0, 1.6), (1.2, 1.4)
-METHODS: dict[str, Style] = {
+METHOD_STYLES: dict[str, Style] = {
     # A family shares its colour; what came first, or does less, is broken.
     "bfn": Style(_ORANGE, DASHED, "v"),
     "qc-bfn": Style(_ORANGE, SOLID, "^"),
@@ -33,6 +33,7 @@ METHODS: dict[str, Style] = {
     "bc": Style(_GREY, DASHED, "X"),
     "iql": Style(_BLUE, SOLID, "p"),
 }
+"""By the method's name."""
 _CYCLE = [
     Style(colour, dashes, marker)
     for dashes in (SOLID, DASHED, DOTTED)
@@ -43,10 +44,10 @@ _CYCLE = [
 
 
 def styles(labels: Sequence[str]) -> dict[str, Style]:
-    """The style of each; variants of methods take what no method among them has, in turn."""
-    chosen = {label: METHODS[label] for label in labels if label in METHODS}
+    """Return the style of each; variants of methods take what no method among them has, in turn."""
+    chosen = {label: METHOD_STYLES[label] for label in labels if label in METHOD_STYLES}
     taken = {(style.colour, style.dashes) for style in chosen.values()}
     free = [style for style in _CYCLE if (style.colour, style.dashes) not in taken]
-    others = [label for label in labels if label not in METHODS]
+    others = [label for label in labels if label not in METHOD_STYLES]
     chosen |= {label: free[i % len(free)] for i, label in enumerate(others)}
     return {label: chosen[label] for label in labels}

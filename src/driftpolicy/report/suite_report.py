@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from driftpolicy.envs.tasks import find_task
-from driftpolicy.errors import UserError
-from driftpolicy.report.published import NOTES, STEPS, task_title
+from driftpolicy.report.published import NOTES, OFFLINE_STEPS, ONLINE_STEPS
 from driftpolicy.report.results import Result, read_results
 from driftpolicy.report.table import (
     NOT_RUN,
@@ -16,13 +15,13 @@ from driftpolicy.report.table import (
     format_steps,
     make_tables,
 )
-from driftpolicy.suites.suite import Cell, Suite, find_suite
+from driftpolicy.suites.suite import Suite
 
 _LISTED = 12  # incomplete cells named one by one
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class SuiteReport:
     """A suite and what came of it."""
 
     suite: Suite
@@ -35,8 +34,8 @@ class Report:
     """Sentences."""
 
 
-def make_report(suite: Suite, root: Path) -> Report:
-    """Read the suite's runs under ``root``.
+def make_report(suite: Suite, root: Path) -> SuiteReport:
+    """Return what came of the suite's runs under ``root``.
 
     Raises:
         UserError: as :func:`driftpolicy.report.results.read_results`.
@@ -47,29 +46,17 @@ def make_report(suite: Suite, root: Path) -> Report:
     notes = [*_meaning(tables[0]), *_provenance(results), *_missing(results)]
     if any(entry.published for table in tables for entry in table.entries.values()):
         notes += [*_budget(results), *NOTES]
-    return Report(suite, tuple(results), tuple(tables), aggregates, tuple(notes))
-
-
-def join_suites(names: Sequence[str]) -> Suite:
-    """Several suites as one, under the first's name; a run that two of them have is there once.
-
-    Raises:
-        UserError: as :func:`driftpolicy.suites.suite.find_suite`, or if the same run is to be
-            made with different settings.
-    """
-    suites = [find_suite(name) for name in names]
-    if len(suites) == 1:
-        return suites[0]
-    known: dict[str, Cell] = {}
-    for cell in (cell for suite in suites for cell in suite.cells()):
-        if known.setdefault(cell.name, cell).config() != cell.config():
-            raise UserError(f"the suites {', '.join(names)} disagree about {cell.name}")
-    blocks = dict.fromkeys(block for suite in suites for block in suite.blocks)
-    title = "; ".join(suite.title for suite in suites)
-    return Suite(suites[0].name, title, tuple(blocks))
+    return SuiteReport(
+        suite=suite,
+        results=tuple(results),
+        tables=tuple(tables),
+        aggregates=aggregates,
+        notes=tuple(notes),
+    )
 
 
 def _meaning(table: Table) -> Iterable[str]:
+    """Yield what the numbers of a table are."""
     yield (
         "Success in percent at the end of the phase: mean ± sample deviation over the seeds. The "
         "best complete cell of a column is bold, the second underlined."
@@ -79,15 +66,15 @@ def _meaning(table: Table) -> Iterable[str]:
 
 
 def _provenance(results: Sequence[Result]) -> Iterable[str]:
-    """Data that are not the published ones, and settings that are not the suite's."""
+    """Yield which data are not the published ones, and which settings not the suite's."""
     collected: dict[str, None] = {}
     silent = 0
     for result in results:
-        data = result.summary.get("data")
-        own = find_task(result.cell.task).own  # whose data nobody publishes
-        if own is None and isinstance(data, dict) and data.get("origin") != "published":
-            collected[task_title(result.cell.task)] = None
-        silent += bool(result.evaluations) and not isinstance(data, dict)
+        data = result.summary.data if result.summary else None
+        task = find_task(result.cell.task)  # nobody publishes data of a user's own environment
+        if task.own is None and data is not None and data.get("origin") != "published":
+            collected[task.title] = None
+        silent += bool(result.evaluations) and data is None
     if collected:
         yield (
             "Trained on data collected on the machine that trained, not on the published set: "
@@ -103,7 +90,7 @@ def _provenance(results: Sequence[Result]) -> Iterable[str]:
 
 
 def _missing(results: Sequence[Result]) -> Iterable[str]:
-    """What the suite asks for and is not there, cell by cell."""
+    """Yield what the suite asks for and is not there, cell by cell."""
     cells: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         cells.setdefault((result.cell.task, result.cell.label), []).append(result)
@@ -122,7 +109,7 @@ def _missing(results: Sequence[Result]) -> Iterable[str]:
         if len(parts) == len(runs) and not any(run.steps for run in runs):
             parts = [NOT_RUN]
         if parts:
-            sentences.append(f"{label} on {task_title(task)}: {', '.join(parts)}")
+            sentences.append(f"{label} on {find_task(task).title}: {', '.join(parts)}")
     if sentences:
         left = sum(not run.finished for run in results)
         more = len(sentences) - _LISTED
@@ -136,14 +123,16 @@ def _missing(results: Sequence[Result]) -> Iterable[str]:
 
 
 def _budget(results: Sequence[Result]) -> Iterable[str]:
-    """What makes these runs other than the published ones."""
-    budgets = {(r.config.offline_steps, r.config.online_steps): None for r in results}
-    budgets = {b: None for b in budgets if b != STEPS and not (b[1] == 0 and b[0] == STEPS[0])}
-    if budgets:
-        words = " or ".join(
-            f"{format_steps(offline)} and {format_steps(online)}" for offline, online in budgets
-        )
+    """Yield what makes these runs other than the published ones."""
+    budgets = dict.fromkeys((r.config.offline_steps, r.config.online_steps) for r in results)
+    words = [
+        f"{format_steps(offline)} and {format_steps(online)}"
+        for offline, online in budgets
+        if offline != OFFLINE_STEPS or online not in (0, ONLINE_STEPS)
+    ]
+    if words:
         yield (
-            f"The published runs had {format_steps(STEPS[0])} offline and {format_steps(STEPS[1])} "
-            f"online steps, these have {words}: their numbers are not to be compared."
+            f"The published runs had {format_steps(OFFLINE_STEPS)} offline and "
+            f"{format_steps(ONLINE_STEPS)} online steps, these have {' or '.join(words)}: their "
+            "numbers are not to be compared."
         )

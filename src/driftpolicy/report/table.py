@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from driftpolicy.report import statistics
-from driftpolicy.report.published import Published, published, published_average
-from driftpolicy.report.results import PHASES, Result, labels_of, of
+from driftpolicy.report.published import PublishedScore, published_average, published_score
+from driftpolicy.report.results import Result, runs_of
+from driftpolicy.runs import PHASES
 from driftpolicy.suites.suite import Suite
 
 AVERAGE = "average"
 """The column after the tasks."""
 NOT_RUN = "not run"
+REFERENCES = ("dfp",)
+"""The methods that all others are compared with, the first that there is; else the best one is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Entry:
     """At which the scores were measured, at least."""
     goal: int
     """At which the suite wants them measured."""
-    published: Published | None
+    published: PublishedScore | None
     missing: str
     """What the suite asks for and is not there, in words; empty where nothing is missing."""
     rank: int = 0
@@ -40,7 +43,7 @@ class Entry:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus published."""
+        """Return our mean minus the published one."""
         if self.mean is None or self.published is None:
             return None
         return self.mean - self.published.mean
@@ -58,7 +61,7 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The tasks, and the average where there are several."""
+        """Return the tasks, and the average where there are several."""
         return (*self.tasks, AVERAGE) if len(self.tasks) > 1 else self.tasks
 
 
@@ -87,14 +90,14 @@ class Aggregates:
 
 
 def format_steps(steps: int) -> str:
-    """``400``, ``12k``, ``1.3M``."""
+    """Return a number of steps in a few letters: ``400``, ``12k``, ``1.3M``."""
     if steps < 1000:
         return str(steps)
     return f"{steps / 1e6:.3g}M" if steps >= 1_000_000 else f"{steps / 1e3:.3g}k"
 
 
 def make_tables(suite: Suite, results: Sequence[Result]) -> list[Table]:
-    """A table for each phase that the suite has, the last phase first."""
+    """Return a table for each phase that the suite has, the last phase first."""
     tables = []
     for phase in reversed(PHASES):
         asked = [result for result in results if result.goal(phase)]
@@ -105,22 +108,22 @@ def make_tables(suite: Suite, results: Sequence[Result]) -> list[Table]:
 
 def _table(suite: Suite, results: Sequence[Result], phase: str) -> Table:
     tasks = tuple(task for task in suite.tasks if any(r.cell.task == task for r in results))
-    labels = tuple(name for name in labels_of(suite) if any(r.cell.label == name for r in results))
+    labels = tuple(name for name in suite.labels if any(r.cell.label == name for r in results))
     entries: dict[tuple[str, str], Entry] = {}
     for label in labels:
-        own = {task: runs for task in tasks if (runs := of(results, task, label))}
-        entries |= {(label, task): _entry(runs, phase) for task, runs in own.items()}
-        parts = [entries[label, task] for task in own]
+        made = {task: runs for task in tasks if (runs := runs_of(results, task, label))}
+        entries |= {(label, task): _entry(runs, phase) for task, runs in made.items()}
+        parts = [entries[label, task] for task in made]
         entries[label, AVERAGE] = _average(parts, len(tasks), published_average(label, phase))
     return Table(phase, tasks, labels, _ranked(entries))
 
 
 def _entry(runs: Sequence[Result], phase: str) -> Entry:
-    """Of the runs that reached the phase's end; only where there is none, of those on their way."""
+    """Return the entry of the runs at the phase's end; only where there is none, on their way."""
     ended = [run for run in runs if run.ended(phase)]
-    found = [(run.cell.seed, last) for run in ended or runs if (last := run.last(phase))]
-    scores = {seed: last.success for seed, last in found}
-    steps = min((last.step for _, last in found), default=0)
+    lasts = {run.cell.seed: last for run in ended or runs if (last := run.last(phase))}
+    scores = {seed: last.percent for seed, last in lasts.items()}
+    steps = min((last.step for last in lasts.values()), default=0)
     goal = runs[0].goal(phase)
     missing = []
     if not ended and not scores:
@@ -132,18 +135,26 @@ def _entry(runs: Sequence[Result], phase: str) -> Entry:
         missing.append(f"{len(scores)} of {len(runs)} seeds")
     mean, deviation = _mean_deviation(scores)
     return Entry(
-        *(mean, deviation, scores, len(runs), steps, goal),
-        published=published(runs[0].cell, phase),
+        mean=mean,
+        deviation=deviation,
+        scores=scores,
+        seeds=len(runs),
+        steps=steps,
+        goal=goal,
+        published=published_score(runs[0].cell, phase),
         missing=", ".join(missing),
     )
 
 
-def _average(parts: Sequence[Entry], tasks: int, printed: Published | None) -> Entry:
-    """Over tasks; the deviation is that of the seeds' averages. Nothing unless all tasks count."""
+def _average(parts: Sequence[Entry], tasks: int, printed: PublishedScore | None) -> Entry:
+    """Return the average over tasks, with the deviation of the seeds' averages.
+
+    There is none unless all tasks count.
+    """
     whole = len(parts) == tasks
     known = [part.published.mean for part in parts if part.published]
     if printed is None and whole and len(known) == tasks:
-        printed = Published(float(np.mean(known)), None)
+        printed = PublishedScore(float(np.mean(known)), None)
     means = [part.mean for part in parts if part.mean is not None]
     seeds = set.intersection(*(set(part.scores) for part in parts)) if parts else set()
     scores = {s: float(np.mean([part.scores[s] for part in parts])) for s in sorted(seeds)}
@@ -171,9 +182,9 @@ def _mean_deviation(scores: Mapping[int, float]) -> tuple[float | None, float]:
 
 
 def _ranked(entries: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:
-    """With the best and the second of each column marked, equal as printed, equal in rank.
+    """Return the entries with the best and the second of each column marked.
 
-    Where all are equal, none is marked.
+    What is equal as printed is equal in rank; where all are equal, none is marked.
     """
     ranked = {}
     for (label, column), entry in entries.items():
@@ -188,7 +199,7 @@ def _ranked(entries: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entr
 
 
 def aggregate(table: Table, results: Sequence[Result]) -> Aggregates | None:
-    """Interquartile mean and probability of improvement over the tasks that all methods share.
+    """Return interquartile means and probabilities of improvement over the tasks all methods share.
 
     Methods without a finished run are left out; None if the others share no task, or if there is
     but one cell.
@@ -197,32 +208,34 @@ def aggregate(table: Table, results: Sequence[Result]) -> Aggregates | None:
     for result in results:
         last = result.last(table.phase)
         if last is not None and result.ended(table.phase):
-            own = scores.setdefault(result.cell.label, {})
+            by_task = scores.setdefault(result.cell.label, {})
             task = result.cell.task
-            own[task] = np.append(own.get(task, np.empty(0)), last.success)
-    tasks = tuple(t for t in table.tasks if scores and all(t in own for own in scores.values()))
+            by_task[task] = np.append(by_task.get(task, np.empty(0)), last.percent)
+    tasks = tuple(t for t in table.tasks if scores and all(t in each for each in scores.values()))
     if len(tasks) * len(scores) < 2:
         return None
     pooled = {label: [scores[label][t] for t in tasks] for label in table.labels if label in scores}
-    middle = {label: statistics.interquartile_mean(own) for label, own in pooled.items()}
-    reference = "dfp" if "dfp" in pooled else max(middle, key=lambda label: middle[label])
+    middle = {label: statistics.interquartile_mean(each) for label, each in pooled.items()}
+    reference = next((label for label in REFERENCES if label in pooled), None)
+    reference = reference or max(middle, key=lambda label: middle[label])
     unknown = (math.nan, math.nan)
     rows = []
-    for label, own in pooled.items():
-        several = all(len(task) > 1 for task in own)
+    for label, each in pooled.items():
+        several = all(len(task) > 1 for task in each)
         against = label != reference
         both = several and all(len(task) > 1 for task in pooled[reference])
+        improvement, improvement_interval = math.nan, unknown
+        if against:
+            improvement = statistics.probability_of_improvement(pooled[reference], each)
+        if against and both:
+            improvement_interval = statistics.improvement_interval(pooled[reference], each)
         rows.append(
             Aggregate(
-                label,
-                middle[label],
-                statistics.interquartile_interval(own) if several else unknown,
-                statistics.probability_of_improvement(pooled[reference], own)
-                if against
-                else math.nan,
-                statistics.improvement_interval(pooled[reference], own)
-                if against and both
-                else unknown,
+                label=label,
+                interquartile_mean=middle[label],
+                interval=statistics.interquartile_interval(each) if several else unknown,
+                improvement=improvement,
+                improvement_interval=improvement_interval,
             )
         )
     return Aggregates(table.phase, tasks, reference, tuple(rows))

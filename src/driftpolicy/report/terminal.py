@@ -6,13 +6,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from driftpolicy.report import render
-from driftpolicy.report.suite_report import Report
+from driftpolicy.report.suite_report import SuiteReport
 from driftpolicy.report.table import Aggregates, Entry, Table
 
 _GAP = 2  # columns between cells
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: SuiteReport, console: Console) -> None:
     """Print the tables, in as many blocks of columns as the width asks for."""
     console.print(Text(report.suite.title, style="bold"), soft_wrap=True)
     for table in report.tables:
@@ -34,7 +34,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def _cell(entry: Entry | None) -> Text:
-    """Our number, what is missing in it, the published one, the difference: a line each."""
+    """Return our number, what is missing in it, the published one, the difference: a line each."""
     if entry is None:
         return Text("")
     if entry.mean is None:
@@ -56,7 +56,7 @@ def _cell(entry: Entry | None) -> Text:
 
 
 def _blocks(table: Table, width: int) -> list[RichTable]:
-    """The table's columns, each as wide as its widest line, grouped to fit ``width``."""
+    """Return the table's columns, each as wide as its widest line, grouped to fit ``width``."""
     labels = [Text(label) for label in table.labels]
     first = max(len(label) for label in (*table.labels, "method"))
     groups: list[list[tuple[str, list[Text]]]] = []
@@ -85,13 +85,13 @@ def _blocks(table: Table, width: int) -> list[RichTable]:
     return blocks
 
 
-def _aggregates(found: Aggregates) -> RichTable:
+def _aggregates(aggregates: Aggregates) -> RichTable:
     block = RichTable(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     block.add_column("method", no_wrap=True)
     block.add_column("interquartile mean", justify="right")
     block.add_column("interval", justify="right")
-    block.add_column(f"P({found.reference} better)", justify="right")
-    for row in found.rows:
+    block.add_column(f"P({aggregates.reference} better)", justify="right")
+    for row in aggregates.rows:
         block.add_row(
             row.label,
             f"{row.interquartile_mean:.1f}",

@@ -1,1 +1,6 @@
-"""Run folders: what a run writes, where, and how it is read again."""
+"""Run folders: what a run writes and how it is read again; nothing else knows their files."""
+
+from driftpolicy.runs.run import Run, Summary, load_run
+from driftpolicy.runs.tables import PHASES, Evaluation, Training
+
+__all__ = ["PHASES", "Evaluation", "Run", "Summary", "Training", "load_run"]

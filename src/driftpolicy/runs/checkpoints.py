@@ -6,7 +6,10 @@ follow. Arrays are stored under the path of their field, so a file that does not
 that reads it is refused by name instead of being filled in.
 """
 
+import dataclasses
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,16 +17,136 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import read_npz, write_npz
 from driftpolicy.errors import UserError
+from driftpolicy.scaling import Scaling
 
 VERSION = 2
 KEPT = 2
+_NAME = re.compile(r"step-(\d+)\.npz", re.ASCII)
 _Tree = TypeVar("_Tree")
 
 
-def _path(folder: Path, step: int) -> Path:
-    return folder / f"step-{step:010d}.npz"
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """Everything that a run needs to go on from a step as if it had never stopped.
+
+    All arrays are held under the names that they have in the file, without their group's.
+    """
+
+    config: TrainConfig
+    data_id: str
+    """What identifies the prior data."""
+    step: int
+    online: bool
+    """Whether the online phase has begun."""
+    wall_s: float = 0.0
+    """Seconds of training so far."""
+    last_eval: Mapping[str, Any] | None = None
+    """The last evaluation, by the columns of ``eval.csv``."""
+    means: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The sums and counts of what is logged next."""
+    csv_lengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Bytes of ``eval.csv`` and ``train.csv``, under ``eval`` and ``train``."""
+    observation_dim: int
+    action_dim: int
+    scaling: Scaling | None = None
+    """How observations and actions are scaled; None: not at all."""
+    control_rate: float | None = None
+    """Control steps per second; None where the data do not say."""
+    agent: Mapping[str, Any]
+    """The agent, as :func:`tree_arrays` has it."""
+    replay: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    collection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The environments of the online phase and their pending chunks; empty before."""
+    owed_marks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    """The replay's marks at the steps whose gradient steps have not been made yet."""
+    version: int = VERSION
+    """The version of the file's format."""
+
+    def save(self, folder: Path) -> Path:
+        """Write the checkpoint into a folder of checkpoints and drop all but the last two.
+
+        Raises:
+            UserError: if the disk is full; earlier checkpoints stay intact.
+        """
+        meta = {
+            "config": self.config.to_json(),
+            "data": self.data_id,
+            "step": self.step,
+            "online": self.online,
+            "wall_s": self.wall_s,
+            "last_eval": None if self.last_eval is None else dict(self.last_eval),
+            "means": dict(self.means),
+            "csv": dict(self.csv_lengths),
+            "dims": [self.observation_dim, self.action_dim],
+            "scaling": self.scaling and self.scaling.to_json(),
+            "control_rate": self.control_rate,
+        }
+        groups = {
+            "agent": self.agent,
+            "replay": self.replay,
+            "collection": self.collection,
+            "owed": {"marks": np.asarray(self.owed_marks, np.int32)},
+        }
+        return save(folder, self.step, meta, groups)
+
+    @classmethod
+    def load(cls, path: Path, *, policy_only: bool = False) -> "Checkpoint":
+        """Read a checkpoint, its checksums verified.
+
+        Args:
+            path: the file.
+            policy_only: whether to leave out all arrays but the agent's.
+
+        Raises:
+            UserError: if the file is corrupted, no checkpoint, or of a newer version.
+        """
+        meta, groups = load(path, *(("agent",) if policy_only else ()))
+        try:
+            observation_dim, action_dim = meta["dims"]
+            return cls(
+                version=meta["version"],
+                config=TrainConfig.from_json(meta["config"]),
+                data_id=meta["data"],
+                step=meta["step"],
+                online=meta["online"],
+                wall_s=meta["wall_s"],
+                last_eval=meta["last_eval"],
+                means=meta["means"],
+                csv_lengths=meta["csv"],
+                observation_dim=observation_dim,
+                action_dim=action_dim,
+                scaling=Scaling.from_json(meta.get("scaling")),
+                control_rate=meta.get("control_rate"),
+                agent=groups["agent"],
+                replay=groups.get("replay", {}),
+                collection=groups.get("collection", {}),
+                owed_marks=groups.get("owed", {}).get("marks", np.zeros(0, np.int32)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"checkpoint {path} does not hold a run: {error}") from None
+
+    def require_current(self, path: Path) -> None:
+        """Refuse to continue a run whose state is of another version; its policy can be loaded.
+
+        Raises:
+            UserError: if an older program wrote the checkpoint.
+        """
+        require_current({"version": self.version}, path)
+
+
+def step_of(path: Path) -> int:
+    """Return the step in the name of a checkpoint's file.
+
+    Raises:
+        UserError: if the file is not named as :meth:`Checkpoint.save` does.
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise UserError(f"{path} is not named like a checkpoint (step-0000001000.npz)")
+    return int(match[1])
 
 
 def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) -> Path:
@@ -42,7 +165,7 @@ def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) 
     for group, members in groups.items():
         for name, array in members.items():
             arrays[f"{group}/{name}"] = np.asarray(array)
-    path = _path(folder, step)
+    path = folder / f"step-{step:010d}.npz"
     write_npz(path, arrays, what="checkpoint")
     for old in list_checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
@@ -50,12 +173,12 @@ def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) 
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, oldest first."""
-    return sorted(folder.glob("step-*.npz"))
+    """Return the checkpoints of a folder, oldest first."""
+    return sorted(path for path in folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
 
 
 def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """The meta data and the arrays by group, their checksums verified.
+    """Return the meta data and the arrays by group, their checksums verified.
 
     Args:
         path: the file.
@@ -99,13 +222,13 @@ def require_current(meta: dict[str, Any], path: Path) -> None:
 
 
 def tree_arrays(tree: Any) -> dict[str, Any]:
-    """The arrays of a module by the path of their field."""
+    """Return the arrays of a module by the path of their field."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
-def restore_tree(like: _Tree, arrays: dict[str, np.ndarray], path: Path) -> _Tree:
-    """A module like ``like`` (shapes suffice) with these arrays.
+def restore_tree(like: _Tree, arrays: Mapping[str, np.ndarray], path: Path) -> _Tree:
+    """Return a module like ``like``, of which shapes suffice, with these arrays.
 
     Raises:
         UserError: naming the first array that is missing, unknown, or of another shape or type.
@@ -125,7 +248,7 @@ def restore_tree(like: _Tree, arrays: dict[str, np.ndarray], path: Path) -> _Tre
 
 
 def latest(folder: Path) -> Path:
-    """The newest checkpoint of a folder.
+    """Return the newest checkpoint of a folder.
 
     Raises:
         UserError: if there is none.
@@ -137,7 +260,7 @@ def latest(folder: Path) -> Path:
 
 
 def checkpoint_of(path: Path) -> Path:
-    """``path`` itself if it is a file, else the newest checkpoint of the run folder ``path``.
+    """Return ``path`` if it is a file, else the newest checkpoint of the run folder ``path``.
 
     Raises:
         UserError: if there is none.

@@ -1,60 +1,68 @@
-"""Curves of one run."""
+"""The curves of one run: its success, and how its policy fits."""
 
 from pathlib import Path
 
-from driftpolicy.config import TrainConfig
-from driftpolicy.runs.folder import RunFolder
-from driftpolicy.runs.tables import read_csv
+import numpy as np
 
-_BLUE = "#0072B2"
+from driftpolicy.runs.run import Run
+
+_BLUE, _RED, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+_COLOURS = (_BLUE, _RED, _GREEN, _PINK)
+_LINES = ("-", "--", ":", "-.")
 
 
-def plot_curves(folder: RunFolder, config: TrainConfig, title: str, out: Path) -> None:
-    """Success over steps, the offline phase on grey; beside it what falls while the policy fits.
+def plot_curves(run: Run, *, title: str, out: Path) -> None:
+    """Draw success over steps, the offline phase on grey; beside it what falls as the policy fits.
 
-    That is the raw norms of the drifting field where the method has one (its losses are constant),
-    else the losses.
+    What falls are the raw norms of the drifting field where the method has one, since its losses
+    are constant, else the losses.
+
+    Raises:
+        UserError: if the run cannot be read.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    evaluations = read_csv(folder.eval_csv)
-    offline_steps = config.offline_steps
-    training = read_csv(folder.train_csv)
+    evaluations, training = run.evaluations, run.training
+    offline_steps = run.config.offline_steps
     figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.6), layout="constrained")
     success, fitting = axes
-    steps = [int(row["step"]) for row in evaluations]
-    values = [100 * float(row["success"]) for row in evaluations]
-    success.plot(steps, values, marker="o", color=_BLUE, label="evaluation")
-    episodes = [row for row in training if row.get("episode_success")]
-    if episodes:
+    success.plot(
+        [evaluation.step for evaluation in evaluations],
+        [evaluation.percent for evaluation in evaluations],
+        marker="o",
+        color=_BLUE,
+        label="evaluation",
+    )
+    episodes = training.metrics.get("episode_success", np.full(len(training.steps), np.nan))
+    measured = ~np.isnan(episodes)
+    if measured.any():
         success.plot(
-            [int(row["step"]) for row in episodes],
-            [100 * float(row["episode_success"]) for row in episodes],
+            training.steps[measured],
+            100 * episodes[measured],
             color="0.6",
             linewidth=1,
             label="training episodes",
         )
     success.set(xlabel="step", ylabel="success (%)", ylim=(-3, 103))
     success.legend(loc="lower right", frameon=False)
-    styles = ("-", "--", ":", "-.")
-    columns = list(training[0]) if training else []
-    norms = [name for name in columns if "raw_norm" in name]
-    names = norms or [name for name in columns if name.endswith("_loss")]
+    norms = [name for name in training.metrics if "raw_norm" in name]
+    names = norms or [name for name in training.metrics if name.endswith("_loss")]
     for index, name in enumerate(names):
-        rows = [row for row in training if row[name]]
+        values = training.metrics[name]
+        measured = ~np.isnan(values)
         fitting.plot(
-            [int(row["step"]) for row in rows],
-            [float(row[name]) for row in rows],
-            linestyle=styles[index % len(styles)],
-            color=("#0072B2", "#D55E00", "#009E73", "#CC79A7")[index % 4],
+            training.steps[measured],
+            values[measured],
+            linestyle=_LINES[index % len(_LINES)],
+            color=_COLOURS[index % len(_COLOURS)],
             label=name.replace("_raw_norm_", ", temperature ").replace("_", " "),
         )
     fitting.set(xlabel="step", ylabel="root mean square of the drift" if norms else "loss")
     if names:
-        if all(float(row[name]) >= 0 for name in names for row in training if row[name]):
+        if not any((training.metrics[name] < 0).any() for name in names):  # NaN is not below 0
             fitting.set_ylim(bottom=0)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
         fitting.legend(frameon=False, fontsize="small", ncols=2, **below)

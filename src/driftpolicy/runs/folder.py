@@ -1,9 +1,9 @@
-"""The run folder: ``runs/<task>/<method>/seed<k>/`` and what is in it."""
+"""The run folder ``runs/<task>/<method>/seed<k>/``: its files, what is written, who holds it."""
 
 import fcntl
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from driftpolicy.errors import UserError
 
 
 def task_folder(task: str) -> str:
-    """Of a task's name what suits a folder's, or a part of an address: one word without colons."""
+    """Return a task's name as a folder's, or as a part of an address: one word without colons."""
     return re.sub(r"[^\w.=-]+", "-", task.removeprefix(OWN_PREFIX)).strip("-.")
 
 
@@ -26,10 +26,13 @@ def method_folder(method: str) -> str:
 
 
 class RunFolder:
-    """Paths of a run, its config, and the lock that keeps a second process out."""
+    """The paths of a run, its config, and the lock that keeps a second process out.
+
+    :class:`driftpolicy.runs.Run` reads what is in them.
+    """
 
     def __init__(self, path: Path):
-        """``path`` need not exist yet."""
+        """Name a folder, which need not exist yet."""
         self.path = path
         self.config_file = path / "config.json"
         self.checkpoints = path / "checkpoints"
@@ -38,6 +41,9 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.curves = path / "curves.png"
         self.video = path / "rollout.mp4"
+        self.log = path / "log.txt"
+        """What a suite's process of this run printed, over all attempts."""
+        self._lock = path / ".lock"
 
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
@@ -50,7 +56,7 @@ class RunFolder:
         """Write the config into a folder in which nothing has been trained yet.
 
         Raises:
-            UserError: if it already holds one, saying of what and how to go on.
+            UserError: if it already holds a run, naming it and how to go on.
         """
         if self.train_csv.exists():
             other = self.config()
@@ -66,26 +72,32 @@ class RunFolder:
         self.write_text(self.config_file, config.to_json())
 
     def config(self) -> TrainConfig:
-        """The run's config.
+        """Return the run's config.
 
         Raises:
             UserError: if the folder holds no run, or its config is damaged.
         """
         try:
-            text = self.config_file.read_text()
+            text = self.config_file.read_text(encoding="utf-8")
         except OSError:
             raise UserError(f"{self.path} holds no run (no config.json)") from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"cannot read {self.config_file}: {error}") from None
         try:
             return TrainConfig.from_json(text)
         except UserError as error:
             raise UserError(f"{self.config_file}: {error}") from None
 
+    def begun(self) -> bool:
+        """Tell whether a run has been created here, or at least something trained."""
+        return self.config_file.exists() or self.train_csv.exists()
+
     def finished(self) -> bool:
-        """Whether the run is complete."""
+        """Tell whether the run is complete."""
         return self.summary.exists()
 
-    def write_summary(self, values: dict[str, Any]) -> None:
-        """Mark the run as finished, with its final numbers."""
+    def write_summary(self, values: Mapping[str, Any]) -> None:
+        """Mark the run as finished, with the values of :class:`driftpolicy.runs.Summary`."""
         self.write_text(self.summary, json.dumps(values, indent=2) + "\n")
 
     @staticmethod
@@ -95,14 +107,14 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for this process; released however the process ends.
+        """Hold the folder for this process; it is released however the process ends.
 
         Raises:
             UserError: if another process holds it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "w")  # noqa: SIM115  (held for the whole run)
+            file = open(self._lock, "w")  # noqa: SIM115  (held for the whole run)
         except OSError as error:
             raise UserError(f"cannot use the run folder {self.path}: {error.strerror}") from None
         with file:
@@ -111,3 +123,17 @@ class RunFolder:
             except OSError:
                 raise UserError(f"another process is running in {self.path}") from None
             yield
+
+    def in_use(self) -> bool:
+        """Tell whether a process holds the folder; not to be asked while a run starts here.
+
+        Asking takes the lock for a moment, which that run would find taken.
+        """
+        try:
+            with open(self._lock) as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False

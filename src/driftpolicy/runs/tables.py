@@ -1,15 +1,60 @@
-"""The tables of a run folder, as CSV files."""
+"""The tables of a run folder, ``eval.csv`` and ``train.csv``: how they are written and read."""
 
-import csv
+import dataclasses
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int
+
 from driftpolicy.errors import UserError
 
+PHASES = ("offline", "online")
 EVAL_COLUMNS = ("step", "phase", "success", "return", "length", "episodes", "wall_s")
+KEY_COLUMNS = ("step", "phase")
+"""The first columns of ``train.csv``; a mean of each metric over the steps follows."""
+_COUNT = re.compile(r"\d+", re.ASCII)
+_NUMBER = re.compile(r"-?(inf|\d+(\.\d+)?(e[-+]?\d+)?)", re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A row of ``eval.csv``: the means over the episodes of one evaluation."""
+
+    step: int
+    phase: str
+    success: float
+    """The success rate, from 0 to 1."""
+    return_: float
+    """The sum of an episode's rewards; NaN where it is not known."""
+    length: float
+    """The steps of an episode; NaN where they are not known."""
+    episodes: int
+    wall_s: float
+    """Seconds of training up to this evaluation."""
+
+    @property
+    def percent(self) -> float:
+        """Return the success rate in percent."""
+        return 100 * self.success
+
+    def row(self) -> dict[str, Any]:
+        """Return the values by the columns of ``eval.csv``."""
+        return dict(zip(EVAL_COLUMNS, dataclasses.astuple(self), strict=True))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+    """What ``train.csv`` holds: by row, the means over the steps since the row before."""
+
+    steps: Int[np.ndarray, " rows"]
+    phases: tuple[str, ...]
+    metrics: Mapping[str, Float[np.ndarray, " rows"]]
+    """By the metric's name, in the order of the columns; NaN where it was not measured."""
 
 
 class CsvLog:
@@ -20,7 +65,7 @@ class CsvLog:
     """
 
     def __init__(self, path: Path, columns: Sequence[str], length: int):
-        """Open ``path``, cut to ``length`` bytes (0: start afresh).
+        """Open ``path`` and cut it to ``length`` bytes, of which 0 means a new table.
 
         Raises:
             UserError: if the file is shorter than that, or cannot be written.
@@ -55,7 +100,7 @@ class CsvLog:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from None
 
     def length(self) -> int:
-        """Bytes so far, once they are safely on disk."""
+        """Return the number of bytes so far, once they are safely on disk."""
         os.fsync(self._file.fileno())
         return self._file.seek(0, os.SEEK_END)
 
@@ -64,9 +109,124 @@ class CsvLog:
         self._file.close()
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, empty if there is none."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+def read_evaluations(path: Path) -> tuple[Evaluation, ...]:
+    """Return the rows of an ``eval.csv``, none if there is no file.
+
+    Raises:
+        UserError: naming the file and the line that cannot be right.
+    """
+    header, lines = _read_lines(path)
+    if header and header.split(",") != list(EVAL_COLUMNS):
+        raise UserError(f"{path} does not have the columns {','.join(EVAL_COLUMNS)}")
+    rows: list[Evaluation] = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            row = _evaluation(line)
+        except ValueError:
+            raise UserError(f"{path}: line {number} is no evaluation: {line!r}") from None
+        if rows:
+            _require_order(path, number, rows[-1].step, rows[-1].phase, row.step, row.phase)
+        rows.append(row)
+    return tuple(rows)
+
+
+def _evaluation(line: str) -> Evaluation:
+    """Return the evaluation of a line; raises a ValueError if it is none."""
+    step, phase, success, return_, length, episodes, wall_s = line.split(",")
+    row = Evaluation(
+        step=_count(step),
+        phase=phase,
+        success=_number(success),
+        return_=_number(return_),
+        length=_number(length),
+        episodes=_count(episodes),
+        wall_s=_number(wall_s),
+    )
+    if phase not in PHASES or not 0 <= row.success <= 1 or not 0 <= row.wall_s < math.inf:
+        raise ValueError(line)
+    return row
+
+
+def read_training(path: Path) -> Training:
+    """Return what a ``train.csv`` holds, no rows if there is no file.
+
+    Raises:
+        UserError: naming the file and the line that cannot be right.
+    """
+    header, lines = _read_lines(path)
+    names = header.split(",") if header else list(KEY_COLUMNS)
+    if tuple(names[:2]) != KEY_COLUMNS or len(set(names)) < len(names):
+        raise UserError(f"{path} does not have columns that begin with {','.join(KEY_COLUMNS)}")
+    steps: list[int] = []
+    phases: list[str] = []
+    table: list[list[float]] = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            step, phase, *cells = line.split(",")
+            steps.append(_count(step))
+            phases.append(phase)
+            table.append([_number(cell) for cell in cells])
+            if phase not in PHASES or len(cells) != len(names) - 2:
+                raise ValueError(line)
+        except ValueError:
+            raise UserError(f"{path}: line {number} is no row of training: {line!r}") from None
+        if number > 2:
+            _require_order(path, number, steps[-2], phases[-2], steps[-1], phases[-1])
+    columns = np.array(table, np.float64).reshape(len(steps), len(names) - 2).T
+    metrics = dict(zip(names[2:], columns, strict=True))
+    return Training(np.array(steps, np.int64), tuple(phases), metrics)
+
+
+def last_training_step(path: Path) -> int:
+    """Return the step of the last row of a ``train.csv``, 0 if there is none; reads no other row.
+
+    Raises:
+        UserError: if that row does not begin with a step.
+    """
+    _, lines = _read_lines(path)
+    if not lines:
+        return 0
+    try:
+        return _count(lines[-1].split(",")[0])
+    except ValueError:
+        number = len(lines) + 1
+        raise UserError(f"{path}: line {number} is no row of training: {lines[-1]!r}") from None
+
+
+def _read_lines(path: Path) -> tuple[str, list[str]]:
+    """Return the header and the other lines of a table, nothing if there is no file.
+
+    A last line without its end is one that a run is writing at this moment; it is left out.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        return "", []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    header, *lines = [line.removesuffix("\r") for line in text.split("\n")[:-1]] or [""]
+    return header, lines
+
+
+def _require_order(
+    path: Path, number: int, step_before: int, phase_before: str, step: int, phase: str
+) -> None:
+    """Raise a UserError unless a line comes later in a run than the line before."""
+    if step <= step_before:
+        raise UserError(f"{path}: line {number} goes back to step {step}")
+    if PHASES.index(phase) < PHASES.index(phase_before):
+        raise UserError(f"{path}: line {number} goes back to the phase {phase}")
+
+
+def _count(text: str) -> int:
+    """Return a whole number written in digits alone; Python's own int() takes more than that."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    """Return a number as :class:`CsvLog` writes it, NaN for an empty cell."""
+    if text and not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text) if text else math.nan

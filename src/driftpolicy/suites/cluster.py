@@ -14,8 +14,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from driftpolicy.errors import UserError
 
-LOG = "log.txt"
-"""In the run's folder: what its process printed, over all attempts."""
 RUN = ("-m", "driftpolicy.suites.one")
 """The program of a run, for Python; its arguments are the folder and the process it ends with."""
 _THREADS = ("PJRT_NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -34,15 +32,15 @@ class Machines(Protocol):
     """Where runs are made. A handle stands for a run that was started."""
 
     def slots(self) -> int:
-        """How many runs fit at once, now."""
+        """Return how many runs fit at once, now."""
         ...
 
-    def start(self, folder: Path) -> Any:
-        """Start the process of a run; its handle."""
+    def start(self, folder: Path, log: Path) -> Any:
+        """Start the process of a run, which prints into ``log``, and return its handle."""
         ...
 
     def ended(self) -> list[tuple[Any, str]]:
-        """The runs that ended since the last call, each with what went wrong, or nothing."""
+        """Return the runs that ended since the last call, each with what went wrong, or nothing."""
         ...
 
     def stop(self) -> None:
@@ -110,7 +108,7 @@ class RayMachines:
         self._program = tuple(program)
 
     def slots(self) -> int:
-        """How many runs fit at once on the machines that are there now."""
+        """Return how many runs fit at once on the machines that are there now."""
         count = 0
         for node in self._ray.nodes():
             if node["Alive"]:
@@ -121,16 +119,21 @@ class RayMachines:
                 count += fits
         return count
 
-    def start(self, folder: Path) -> Any:
-        """Start the process of a run; its handle."""
+    def start(self, folder: Path, log: Path) -> Any:
+        """Start the process of a run, which prints into ``log``, and return its handle."""
         handle = self._run.remote(
-            self._program, str(folder.absolute()), str(Path.cwd()), self._cpus, self._gpus
+            program=self._program,
+            folder=str(folder.absolute()),
+            log=log.absolute(),
+            cwd=str(Path.cwd()),
+            cpus=self._cpus,
+            gpus=self._gpus,
         )
         self._handles.append(handle)
         return handle
 
     def ended(self) -> list[tuple[Any, str]]:
-        """The runs that ended since the last call, each with what went wrong, or nothing."""
+        """Return the runs that ended since the last call, each with what went wrong, or nothing."""
         if not self._handles:
             return []
         done, self._handles = self._ray.wait(
@@ -159,7 +162,7 @@ class RayMachines:
 
 
 def quiet_ray() -> Any:
-    """Ray with patience, without reports home, ``uv run``, warnings and a log on the terminal.
+    """Return Ray set up with patience and without reports home, warnings and logs on the terminal.
 
     Raises:
         UserError: naming the extra to install.
@@ -184,8 +187,10 @@ def quiet_ray() -> Any:
     return ray
 
 
-def _run(program: tuple[str, ...], folder: str, cwd: str, cpus: int, gpus: float) -> str:
-    """On a machine of the cluster: the process of a run, from its start to its end.
+def _run(
+    *, program: tuple[str, ...], folder: str, log: Path, cwd: str, cpus: int, gpus: float
+) -> str:
+    """On a machine of the cluster, start the process of a run and wait for its end.
 
     Returns:
         What went wrong in one line, or nothing.
@@ -199,11 +204,11 @@ def _run(program: tuple[str, ...], folder: str, cwd: str, cpus: int, gpus: float
         environment["JAX_PLATFORMS"] = "cpu"
     elif gpus < 1:
         environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * gpus:.3f}"
-    with open(Path(folder) / LOG, "ab") as log:
+    with open(log, "ab") as output:
         process = subprocess.Popen(
             [sys.executable, *program, folder, str(os.getpid())],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=environment,
@@ -220,11 +225,11 @@ def _run(program: tuple[str, ...], folder: str, cwd: str, cpus: int, gpus: float
         return ""
     if process.returncode < 0:
         return f"killed by {signal.Signals(-process.returncode).name}"
-    return last_line(Path(folder) / LOG) or f"exit status {process.returncode}"
+    return last_line(log) or f"exit status {process.returncode}"
 
 
 def end_with_parent(parent: int) -> None:
-    """In a run's process: get SIGTERM when the process ``parent``, which started it, ends.
+    """Have SIGTERM sent to this process, a run's, when the process ``parent`` that started it ends.
 
     So no run outlives its driver or its machine's part in the cluster, and each saves its state.
     """
@@ -234,7 +239,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log that says something: what an error ends with."""
+    """Return the last line of a log that is not blank: what an error ends with."""
     with open(path, "rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - 4096))

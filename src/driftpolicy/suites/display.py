@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from driftpolicy.envs.tasks import find_task
 from driftpolicy.progress import format_seconds
-from driftpolicy.report.published import task_title
 from driftpolicy.suites.driver import ATTEMPTS, Driver, Job
 
 _PLAIN_S = 30.0  # between lines of the whole where there is no terminal
@@ -29,15 +29,15 @@ _AROUND = 4  # lines of the terminal that are not rows
 
 
 class SuiteDisplay:
-    """Shows a driver's jobs. Use as a context manager; call as the driver's ``report``."""
+    """Shows a driver's jobs: a context manager that is called as the driver's ``report``."""
 
     def __init__(self, console: Console, name: str):
-        """``name`` is the suite's."""
+        """Show on ``console`` the jobs of the suite ``name``."""
         self._console = console
         self._name = name
         self._driver: Driver | None = None
         self._printed = time.monotonic()
-        self._stopping = False  # said
+        self._stopping = False  # whether it has been announced
         self._live = Live(self, console=console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "SuiteDisplay":
@@ -75,7 +75,7 @@ class SuiteDisplay:
         return f"{name} {word}"
 
     def __rich__(self) -> Group:
-        """The line of the whole and as many rows as fit."""
+        """Return the line of the whole and as many rows as fit."""
         if self._driver is None:
             return Group()
         wide = self._console.width >= _WIDE
@@ -86,7 +86,7 @@ class SuiteDisplay:
 
 
 def summary(driver: Driver, name: str) -> str:
-    """The whole in one line."""
+    """Return the state of the whole suite in one line."""
     others = ("running", "elsewhere", "waiting", "failed", "foreign")
     parts = [f"{driver.count('finished')} of {len(driver.jobs)} finished"]
     parts += [f"{driver.count(state)} {state}" for state in others if driver.count(state)]
@@ -97,9 +97,10 @@ def summary(driver: Driver, name: str) -> str:
 
 
 def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
-    """The jobs that matter most now, at most so many, in the suite's order within a state.
+    """Return a table of the jobs that matter most now, by state and then in the suite's order.
 
-    ``wide`` adds bars and rates, for terminals of more than some 100 columns.
+    It has at most ``rows`` rows. ``wide`` adds bars and rates, for terminals with more than some
+    100 columns.
     """
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), header_style="dim")
     table.add_column("task", no_wrap=True)
@@ -114,7 +115,7 @@ def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
         rate, left = float(job.rate), job.left(driver.pace)
         bar = ProgressBar(total=total, completed=step, width=14)
         table.add_row(
-            Text(task_title(job.cell.task).replace(" ", "-")),
+            Text(find_task(job.cell.task).title.replace(" ", "-")),
             job.cell.label,
             str(job.cell.seed),
             Text(job.state, style=_STYLES[job.state]),
@@ -127,7 +128,7 @@ def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
 
 
 def _count(steps: int) -> str:
-    """A number of steps in a few characters: ``600``, ``6.5k``, ``1.25M``."""
+    """Return a number of steps in a few characters: ``600``, ``6.5k``, ``1.25M``."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if steps >= size:
             return f"{int(1000 * steps / size) / 1000:.4g}{unit}"

@@ -16,18 +16,12 @@ from rich.text import Text
 from driftpolicy.config import TrainConfig
 from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.runs import Run
 from driftpolicy.runs.folder import RunFolder
-from driftpolicy.suites.cluster import LOG, Machines
+from driftpolicy.suites.cluster import Machines
+from driftpolicy.suites.matching import objection
 from driftpolicy.suites.suite import Cell
-from driftpolicy.suites.watch import (
-    Pace,
-    Rate,
-    Snapshot,
-    in_use,
-    objection,
-    read_folder,
-    saved_step,
-)
+from driftpolicy.suites.watch import Pace, Rate, Snapshot, look_at
 from driftpolicy.training.launch import find_data
 
 ATTEMPTS = 3
@@ -46,8 +40,8 @@ class Job:
     folder: RunFolder
     config: TrainConfig
     state: State = "waiting"
-    """``elsewhere``: a process that is not ours is at it. ``foreign``: its folder holds another
-    run, which is left alone."""
+    """``elsewhere``: another driver's process or a person's makes it. ``foreign``: its folder holds
+    another run, which is left alone."""
     error: str = ""
     """What went wrong last, in one line."""
     attempts: int = 0
@@ -62,27 +56,32 @@ class Job:
     """The step of the last checkpoint when it was started, -1 if there was none."""
 
     @property
+    def run(self) -> Run:
+        """Return the reader of its folder."""
+        return Run(self.folder.path)
+
+    @property
     def log(self) -> Path:
-        """What its process printed."""
-        return self.folder.path / LOG
+        """Return the file with what its process printed."""
+        return self.folder.log
 
     def look(self, now: float, pace: Pace) -> None:
         """Read the folder."""
-        self.seen = read_folder(self.folder)
+        self.seen = look_at(self.run)
         seconds, steps = self.rate.add(now, self.seen.step)
         if steps:
             phase = "offline" if self.seen.step <= self.config.offline_steps else "online"
             pace.add(self.cell.label, phase, seconds, steps)
 
     def left(self, pace: Pace) -> float | None:
-        """Seconds of work to its end, None if unknown."""
+        """Return the seconds of work to its end, None if unknown."""
         offline = max(self.config.offline_steps - self.seen.step, 0)
         online = self.config.total_steps - max(self.seen.step, self.config.offline_steps)
         return pace.left(self.cell.label, {"offline": offline, "online": online})
 
 
 class Driver:
-    """Starts what is missing, watches, tries again, reports."""
+    """Starts the runs that are missing, watches them, tries again, and reports."""
 
     def __init__(
         self,
@@ -107,18 +106,18 @@ class Driver:
         for job in self.jobs:
             self._adopt(job)
             if job.state == "finished":
-                self.pace.add_run(job.cell.label, job.folder)
+                self.pace.add_run(job.cell.label, job.run)
 
     def missing(self) -> list[Job]:
-        """The runs that are still to be made here."""
+        """Return the runs that are still to be made here."""
         return [job for job in self.jobs if job.state in ("waiting", "running")]
 
     def count(self, *states: State) -> int:
-        """How many runs are in one of these states."""
+        """Count the runs that are in one of these states."""
         return sum(job.state in states for job in self.jobs)
 
     def left(self) -> float | None:
-        """Seconds until all is finished, None if unknown."""
+        """Return the seconds until all is finished, None if unknown."""
         each = [job.left(self.pace) for job in self.jobs if job.state in ("waiting", "running")]
         known = [seconds for seconds in each if seconds is not None]
         if len(known) < len(each) or not each:
@@ -140,7 +139,7 @@ class Driver:
                 found.add(key)
 
     def run(self, machines: Machines, stop: Callable[[], bool]) -> None:
-        """Until every run is finished, given up or foreign, or ``stop()`` says so.
+        """Make runs until each is finished, given up or foreign, or ``stop()`` says so.
 
         Stopped, it returns when the runs have saved their state.
         """
@@ -178,14 +177,14 @@ class Driver:
                         self._report(self, job, job.state)
 
     def _adopt(self, job: Job) -> None:
-        """What the folder of a run says that is not ours at the moment."""
+        """Note what the folder of a run says that is not ours at the moment."""
         job.look(time.monotonic(), self.pace)
         if objects := objection(job.folder, job.config):
             job.state, job.error = "foreign", objects
         elif job.seen.finished:
             job.state = "finished"
         else:
-            job.state = "elsewhere" if in_use(job.folder) else "waiting"
+            job.state = "elsewhere" if job.folder.in_use() else "waiting"
 
     def _start(self, job: Job, machines: Machines) -> None:
         """Start a run, or see that it is no longer to be started."""
@@ -201,15 +200,15 @@ class Driver:
             job.state, job.error = "failed", str(error)
             self._report(self, job, "failed")
             return
-        job.saved = saved_step(job.folder)
+        job.saved = job.run.saved_step
         job.rate = Rate()  # what it waited does not count
         job.look(time.monotonic(), self.pace)
-        job.handle = machines.start(job.folder.path)
+        job.handle = machines.start(job.folder.path, job.log)
         job.state = "running"
         self._report(self, job, "continued" if job.saved >= 0 else "started")
 
     def _ended(self, job: Job, error: str) -> None:
-        """A run's process is over: finished, or to be tried again, or given up."""
+        """Note that a run's process is over: finished, or to be tried again, or given up."""
         job.handle = None
         job.look(time.monotonic(), self.pace)
         if job.seen.finished:
@@ -217,10 +216,10 @@ class Driver:
             self._report(self, job, "finished")
             return
         job.state = "waiting"
-        if self.stopping or in_use(job.folder):
+        if self.stopping or job.folder.in_use():
             return
         job.error = error or "it ended early without an error"
-        job.attempts = 1 if saved_step(job.folder) > job.saved else job.attempts + 1
+        job.attempts = 1 if job.run.saved_step > job.saved else job.attempts + 1
         if job.attempts >= ATTEMPTS:
             job.state = "failed"
         self._report(self, job, "failed" if job.state == "failed" else "ended early")

@@ -1,7 +1,7 @@
-"""One run of a suite, in a process of its own: ``python -m driftpolicy.suites.one FOLDER``.
+"""Make one run of a suite: ``python -m driftpolicy.suites.one FOLDER PARENT``.
 
-It is what ``dfp resume`` does, but for two things: the process does not outlive the one that
-started it, and it collects no data, which was done once before all runs.
+This does what ``dfp resume`` does, but for two things: the process does not outlive the process
+PARENT that started it, and it collects no data, which was done once before all runs.
 """
 
 import sys
@@ -18,7 +18,7 @@ from driftpolicy.training.launch import launch
 
 
 def main() -> int:
-    """Go on with the run to its end; the exit status is that of ``dfp resume``."""
+    """Go on with the run to its end and return the exit status of ``dfp resume``."""
     folder, parent = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
     end_with_parent(parent)
     try:

@@ -1,10 +1,10 @@
-"""A suite: which runs belong together, as data. Ours and a user's are TOML files of one format."""
+"""A suite: which runs belong together, as data, in a TOML file of the package's or a user's."""
 
 import dataclasses
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder, task_folder
 
 SUITES = Path(__file__).parent
-"""Where our own suites are: one file each, named like the suite."""
+"""The folder with the suites of the package: one file each, named like the suite."""
 _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")  # part of a folder's name
 
 
@@ -37,20 +37,20 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The method and what is varied: ``dfp``, ``dfp@lambda=0.5``."""
+        """Return the method and what is varied: ``dfp``, ``dfp@lambda=0.5``."""
         return f"{self.method}@{self.variant}" if self.variant else self.method
 
     @property
     def name(self) -> str:
-        """``task/label/seedk``, the folder under the suite's."""
+        """Return ``task/label/seedk``, the run's folder under the suite's."""
         return f"{task_folder(self.task)}/{self.label}/seed{self.seed}"
 
     def folder(self, root: Path) -> RunFolder:
-        """The run's folder under the suite's: ``root/<task>/<method[@variant]>/seed<k>``."""
+        """Return the run's folder under the suite's folder ``root``."""
         return RunFolder(root / self.name)
 
     def config(self) -> TrainConfig:
-        """All settings of the run, as ``dfp train`` would resolve them.
+        """Return all settings of the run, as ``dfp train`` would resolve them.
 
         Raises:
             UserError: for an unknown task, method, preset or field, or a value out of range.
@@ -77,7 +77,7 @@ class Block:
     """Values by the names of config fields."""
 
     def cells(self) -> list[Cell]:
-        """The block's runs: a seed of everything before the next seed."""
+        """Return the block's runs: a seed of everything before the next seed."""
         return [
             Cell(task, method, seed, self.variant, self.preset, self.overrides)
             for seed in self.seeds
@@ -99,36 +99,41 @@ class Suite:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """All tasks, in order of their first use."""
+        """Return all tasks, in order of their first use."""
         return _unique(task for block in self.blocks for task in block.tasks)
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """All methods, in order of their first use."""
+        """Return all methods, in order of their first use."""
         return _unique(method for block in self.blocks for method in block.methods)
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """All variants, in order of their first use; ``("",)`` where nothing is varied."""
+        """Return all variants, in order of their first use; ``("",)`` where nothing is varied."""
         return _unique(block.variant for block in self.blocks)
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All seeds, in order of their first use."""
+        """Return all seeds, in order of their first use."""
         return _unique(seed for block in self.blocks for seed in block.seeds)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the methods with their variants, in order of their first use."""
+        return _unique(cell.label for cell in self.cells())
+
     def cells(self) -> list[Cell]:
-        """Every run, block by block."""
+        """Return every run, block by block."""
         return [cell for block in self.blocks for cell in block.cells()]
 
 
 def suite_names() -> list[str]:
-    """Our own suites."""
+    """Return the names of the suites that come with the package."""
     return sorted(path.stem for path in SUITES.glob("*.toml"))
 
 
 def find_suite(name_or_path: str | Path) -> Suite:
-    """One of our suites by its name, or a user's by the path of its ``.toml`` file.
+    """Return a suite of the package by its name, or a user's by the path of its ``.toml`` file.
 
     Raises:
         UserError: if there is none, or the file is not a suite, saying what is wrong in it.
@@ -153,8 +158,27 @@ def find_suite(name_or_path: str | Path) -> Suite:
         raise UserError(f"{path}: {error}") from None
 
 
+def join_suites(names: Sequence[str | Path]) -> Suite:
+    """Return several suites as one, under the first's name; a run that two have is there once.
+
+    Raises:
+        UserError: as :func:`find_suite`, or if two suites make the same run with different
+            settings.
+    """
+    suites = [find_suite(name) for name in names]
+    if len(suites) == 1:
+        return suites[0]
+    known: dict[str, Cell] = {}
+    for cell in (cell for suite in suites for cell in suite.cells()):
+        if known.setdefault(cell.name, cell).config() != cell.config():
+            raise UserError(f"the suites {', '.join(map(str, names))} disagree about {cell.name}")
+    blocks = dict.fromkeys(block for suite in suites for block in suite.blocks)
+    title = "; ".join(suite.title for suite in suites)
+    return Suite(suites[0].name, title, tuple(blocks))
+
+
 def _suite(name: str, table: Mapping[str, Any]) -> Suite:
-    """The suite that a file's table describes; every run's settings are resolved once."""
+    """Return the suite that a file's table describes; every run's settings are resolved once."""
     common = {key: value for key, value in table.items() if key not in ("title", "blocks")}
     title = table.get("title", name)
     parts = table.get("blocks", [{}])
@@ -174,9 +198,9 @@ def _suite(name: str, table: Mapping[str, Any]) -> Suite:
     return suite
 
 
-def _block(common: Mapping[str, Any], own: Mapping[str, Any]) -> Block:
-    """A block's own keys over those of the whole file; overrides are merged."""
-    values = {**common, **own}
+def _block(common: Mapping[str, Any], part: Mapping[str, Any]) -> Block:
+    """Return a block with its keys over those of the whole file; overrides are merged."""
+    values = {**common, **part}
     fields = [field.name for field in dataclasses.fields(Block)]
     unknown = sorted(set(values) - set(fields))
     if unknown:
@@ -200,14 +224,14 @@ def _block(common: Mapping[str, Any], own: Mapping[str, Any]) -> Block:
         raise UserError(f"variant must be letters, digits and . _ + = -, not {variant!r}")
     if not isinstance(preset, str):
         raise UserError(f"preset must be a text, not {preset!r}")
-    shared, further = common.get("overrides", {}), own.get("overrides", {})
+    shared, further = common.get("overrides", {}), part.get("overrides", {})
     if not isinstance(shared, dict) or not isinstance(further, dict):
         raise UserError("overrides must be a table of settings")
     return Block(**{**values, "overrides": {**shared, **further}})
 
 
 def _typed_overrides(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML's values as the config's fields have them: lists as tuples, whole numbers as floats.
+    """Return TOML's values as the config has them: lists as tuples, whole numbers as floats.
 
     Raises:
         UserError: for a value of another type, or a field that the suite's own keys decide.

@@ -13,6 +13,7 @@ from driftpolicy.config import TrainConfig
 from driftpolicy.data.checks import accept, short_episodes
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
+from driftpolicy.runs import Run
 from driftpolicy.runs.curves import plot_curves
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.console import TrainingDisplay
@@ -83,7 +84,7 @@ def launch(
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
         for run in runs:
-            plot_curves(run.folder, run.config, _title([run.config]), run.folder.curves)
+            plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
             if run.finished:
                 _finish(run, data, console)
         if not finished:
