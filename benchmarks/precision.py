@@ -32,7 +32,8 @@ def main() -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--data", required=True, metavar="FILE")
     options = parser.parse_args()
-    agent, config, meta = load_agent(checkpoint_of(Path(options.run)))
+    agent, checkpoint = load_agent(checkpoint_of(Path(options.run)))
+    config = checkpoint.config
     task = find_task(config.task)
     rows = source_of(task).load_dataset(task, Path(options.data)).rows
     chosen = np.random.default_rng(0).choice(len(rows.starts), 4096, replace=False)
@@ -40,7 +41,7 @@ def main() -> None:
     halves = dataclasses.replace(config.agent, scoring_precision="bfloat16")
     precisions = (config.agent, halves)
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}; {config.method} on")
-    print(f"{config.task}, step {meta['step']:,}; {len(states):,} states of {options.data}")
+    print(f"{config.task}, step {checkpoint.step:,}; {len(states):,} states of {options.data}")
     compiled = jax.jit(score, static_argnums=0)
 
     def values(precision: AgentConfig, states: jax.Array, chunks: jax.Array) -> jax.Array:

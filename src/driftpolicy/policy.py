@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from driftpolicy.agents import Agent
+from driftpolicy.agents import DecisionRule
 from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import checkpoint_of
@@ -15,28 +15,36 @@ from driftpolicy.training.restore import load_agent
 
 
 class Policy:
-    """A trained agent and its decision rule. ``config`` says what it was trained on."""
+    """A trained policy: its decision rule, the units it takes and gives, and its config."""
 
     def __init__(
         self,
-        agent: Agent,
+        rule: DecisionRule,
         config: TrainConfig,
         observation_dim: int,
         scaling: Scaling | None = None,
     ):
-        """See :func:`load_policy`."""
-        self.scaling = scaling
-        self.agent = agent
+        """Take the parts; :func:`load_policy` has them from a run.
+
+        Args:
+            rule: what decides.
+            config: of the run.
+            observation_dim: numbers in an observation.
+            scaling: between the task's units and the rule's; None if they are the same.
+        """
+        self.rule = rule
         self.config = config
         self.observation_dim = observation_dim
+        self.scaling = scaling
         self._decide = jax.jit(lambda rule, observation, noise: rule(observation, noise))
 
     def act(
         self, observation: Float[np.ndarray, "*batch observation"], seed: int
     ) -> Float[np.ndarray, "*batch chunk action"]:
-        """The method's decision at one observation or a batch: H actions.
+        """Return the H actions to execute at an observation, or at each of a batch.
 
-        They are in [-1, 1], of a run with data of one's own in the units of these data.
+        They are in [-1, 1] for the tasks of a benchmark, and in the units of the data for an
+        environment of the user's.
 
         Args:
             observation: as the task's environment gives it.
@@ -55,17 +63,17 @@ class Policy:
             raise UserError("the observation holds NaN or infinity")
         if self.scaling is not None:
             observation = self.scaling.observations(observation)
-        rule = self.agent.decision_rule
-        noise = rule.draw_noise(jax.random.key(seed), observation.shape[:-1])
-        chunk = np.asarray(self._decide(rule, observation, noise))
+        noise = self.rule.draw_noise(jax.random.key(seed), observation.shape[:-1])
+        chunk = np.asarray(self._decide(self.rule, observation, noise))
         return chunk if self.scaling is None else self.scaling.raw_actions(chunk)
 
 
 def load_policy(path: str | Path) -> Policy:
-    """The policy of a run folder (its newest checkpoint) or of a checkpoint file.
+    """Return the policy of a run folder (its newest checkpoint) or of a checkpoint file.
 
     Raises:
         UserError: if there is none, or it is corrupted or of a newer version.
     """
-    agent, config, meta = load_agent(checkpoint_of(Path(path)))
-    return Policy(agent, config, meta["dims"][0], Scaling.from_json(meta.get("scaling")))
+    agent, checkpoint = load_agent(checkpoint_of(Path(path)))
+    dim, scaling = checkpoint.observation_dim, checkpoint.scaling
+    return Policy(agent.decision_rule, checkpoint.config, dim, scaling)

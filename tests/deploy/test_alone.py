@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
 
 from driftpolicy.deploy import Policy
-from driftpolicy.export.run import export_policy
+from driftpolicy.export.exporting import export_policy
 from tests.export.common import OBSERVATION, write_run
 
 ROOT = Path(__file__).parents[2]

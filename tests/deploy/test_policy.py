@@ -13,7 +13,7 @@ import onnx
 
 from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
-from driftpolicy.export.run import export_policy
+from driftpolicy.export.exporting import export_policy
 from tests.export.common import ACTION, OBSERVATION, write_run
 
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
 from driftpolicy.deploy import ChunkRunner
-from driftpolicy.export.run import export_policy
+from driftpolicy.export.exporting import export_policy
 from tests.deploy.common import Answered, Clock
 from tests.export import common
 from tests.waiting import PATIENCE

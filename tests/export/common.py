@@ -8,7 +8,8 @@ import numpy as np
 
 from driftpolicy.agents import METHODS
 from driftpolicy.config import TrainConfig, resolve
-from driftpolicy.runs import checkpoints
+from driftpolicy.runs.checkpoints import Checkpoint, tree_arrays
+from driftpolicy.scaling import Scaling
 from driftpolicy.training.restore import new_agent
 from tests import statistical
 
@@ -21,12 +22,12 @@ SMALL = {
     "best_of": 4,
     "flow_steps": 3,
 }
-SCALING = {
-    "observation_mean": [1.0, -2.0, 0.0, 30.0, 0.5],
-    "observation_deviation": [2.0, 0.1, 1.0, 8.0, 1.0],
-    "action_low": [-2.0, 0.0, -0.5],
-    "action_high": [2.0, 10.0, 0.5],
-}
+SCALING = Scaling(
+    observation_mean=(1.0, -2.0, 0.0, 30.0, 0.5),
+    observation_deviation=(2.0, 0.1, 1.0, 8.0, 1.0),
+    action_low=(-2.0, 0.0, -0.5),
+    action_high=(2.0, 10.0, 0.5),
+)
 
 
 def small_config(method: str, **overrides) -> TrainConfig:
@@ -50,18 +51,16 @@ def random_agent(config: TrainConfig):
 def write_run(folder: Path, method: str = "dfp", *, met=None, scaling=None, **overrides) -> Path:
     """A run's folder with one checkpoint; ``met`` are observations of its replay."""
     config = small_config(method, **overrides)
-    meta = {
-        "config": config.to_json(),
-        "data": "0badf00d",
-        "step": 12,
-        "online": False,
-        "dims": (OBSERVATION, ACTION),
-        "scaling": scaling,
-    }
     met = np.zeros((0, OBSERVATION), np.float32) if met is None else met
-    groups = {
-        "agent": checkpoints.tree_arrays(random_agent(config)),
-        "replay": {"observations": met},
-    }
-    checkpoints.save(folder / "checkpoints", 12, meta, groups)
+    Checkpoint(
+        config=config,
+        data_id="0badf00d",
+        step=12,
+        online=False,
+        observation_dim=OBSERVATION,
+        action_dim=ACTION,
+        scaling=scaling,
+        agent=tree_arrays(random_agent(config)),
+        replay={"observations": met},
+    ).save(folder / "checkpoints")
     return folder

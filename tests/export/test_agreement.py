@@ -14,7 +14,7 @@ from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import check_agreement
 from driftpolicy.export.decision import Decision
-from driftpolicy.export.run import export_policy
+from driftpolicy.export.exporting import export_policy
 from tests.export.common import OBSERVATION, SCALING, random_agent, small_config, write_run
 
 STATES = np.random.default_rng(0).normal(size=(40, OBSERVATION)).astype(np.float32)

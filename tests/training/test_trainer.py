@@ -161,9 +161,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(data_file, dataset, workers, tm
 
 
 def test_load_agent_needs_the_path_alone(whole):
-    agent, config, meta = load_agent(checkpoints.latest(whole[0].checkpoints))
-    assert config == whole[1].config
-    assert meta["step"] == 150
+    agent, checkpoint = load_agent(checkpoints.latest(whole[0].checkpoints))
+    assert checkpoint.config == whole[1].config
+    assert checkpoint.step == 150
     assert_equal = np.testing.assert_array_equal
     for x, y in zip(jax.tree.leaves(agent), jax.tree.leaves(whole[1].agent), strict=True):
         assert_equal(np.asarray(x), np.asarray(y))

@@ -23,7 +23,6 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
     from driftpolicy.runs.checkpoints import checkpoint_of
-    from driftpolicy.scaling import Scaling
     from driftpolicy.training.evaluation import (
         evaluate,
         evaluation_workers,
@@ -38,17 +37,16 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    agent, config, meta = load_agent(checkpoint_of(Path(options.run_folder)))
-    task = config.configured_task(Scaling.from_json(meta.get("scaling")))
+    agent, checkpoint = load_agent(checkpoint_of(Path(options.run_folder)))
+    config, rule = checkpoint.config, agent.decision_rule
+    task = config.configured_task(checkpoint.scaling)
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
     console = Console()
-    heading = f"{config.method} on {config.task}, checkpoint of step {meta['step']:,}"
+    heading = f"{config.method} on {config.task}, checkpoint of step {checkpoint.step:,}"
     console.print(Text(heading), soft_wrap=True)
     with evaluation_workers(task, options.processes or config.processes) as workers:
-        episodes = evaluate(
-            agent.decision_rule, workers, seed=seed, episodes=options.episodes, key=key
-        )
+        episodes = evaluate(rule, workers, seed=seed, episodes=options.episodes, key=key)
     result = summarise(episodes)
     low, high = success_interval(sum(e.success for e in episodes), len(episodes))
     console.print(
@@ -61,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     if options.video:
         out = Path(options.video)
         filmed = film(
-            agent.decision_rule,
+            rule,
             task,
             out,
             seed=seed,

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     if options.states < 1:
         raise UserError(f"--states must be at least 1, not {options.states}")
     try:
-        from driftpolicy.export.run import export_policy
+        from driftpolicy.export.exporting import export_policy
     except ImportError as error:
         raise UserError(f"dfp export needs {error.name}: uv sync --extra export") from None
 

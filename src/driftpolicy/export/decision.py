@@ -1,6 +1,6 @@
-"""A run's decision as one pure function of an observation in the task's units and of noise."""
+"""A run's decision rule in the task's units, and its translation to ONNX."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,11 +14,10 @@ from driftpolicy.agents.decision import DecisionRule
 from driftpolicy.export.graph import Graph, Tensor
 from driftpolicy.export.operators import translate
 from driftpolicy.networks import lift
+from driftpolicy.scaling import Scaling
 
 LEAST_OPSET = 18
 """Reductions take their axes as an input since then."""
-
-Scaling = Mapping[str, Sequence[float]]
 
 
 class Decision:
@@ -33,13 +32,10 @@ class Decision:
 
         Args:
             rule: of the agent.
-            scaling: ``observation_mean``, ``observation_deviation``, ``action_low``,
-                ``action_high``; None if the agent's units are the task's.
+            scaling: between the task's units and the agent's; None if they are the same.
         """
         self._rule = rule
-        self._scaling = None
-        if scaling is not None:
-            self._scaling = {name: jnp.asarray(v, jnp.float32) for name, v in scaling.items()}
+        self._scaling = scaling
 
     def __call__(
         self, observation: Float[Array, "*batch observation"], noise: Float[Array, "*batch n flat"]
@@ -57,15 +53,20 @@ class Decision:
     def _seen(self, observation: Array) -> Array:
         if self._scaling is None:
             return observation
-        mean, deviation = (self._scaling[f"observation_{of}"] for of in ("mean", "deviation"))
-        rank = observation.ndim
-        return (observation - lift(mean, rank)) / lift(deviation, rank)
+        mean = _constant(self._scaling.observation_mean, observation.ndim)
+        deviation = _constant(self._scaling.observation_deviation, observation.ndim)
+        return (observation - mean) / deviation
 
     def _in_task(self, chunk: Array) -> Array:
         if self._scaling is None:
             return chunk
-        low, high = (lift(self._scaling[f"action_{of}"], chunk.ndim) for of in ("low", "high"))
+        low = _constant(self._scaling.action_low, chunk.ndim)
+        high = _constant(self._scaling.action_high, chunk.ndim)
         return jnp.clip(low + (chunk + 1.0) * (high - low) / 2.0, low, high)
+
+
+def _constant(values: tuple[float, ...], rank: int) -> Array:
+    return lift(jnp.asarray(values, jnp.float32), rank)
 
 
 def build_model(

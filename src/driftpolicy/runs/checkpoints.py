@@ -71,6 +71,19 @@ class Checkpoint:
         Raises:
             UserError: if the disk is full; earlier checkpoints stay intact.
         """
+        return save(folder, self.step, *self._stored())
+
+    def write(self, path: Path) -> None:
+        """Write the checkpoint into a file of its own name.
+
+        Raises:
+            UserError: if the disk is full; an earlier file stays intact.
+        """
+        meta, groups = self._stored()
+        write_npz(path, _arrays(meta, groups), what="checkpoint")
+
+    def _stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the meta data and the groups of arrays of the file."""
         meta = {
             "config": self.config.to_json(),
             "data": self.data_id,
@@ -90,7 +103,7 @@ class Checkpoint:
             "collection": self.collection,
             "owed": {"marks": np.asarray(self.owed_marks, np.int32)},
         }
-        return save(folder, self.step, meta, groups)
+        return meta, groups
 
     @classmethod
     def load(cls, path: Path, *, policy_only: bool = False) -> "Checkpoint":
@@ -112,10 +125,10 @@ class Checkpoint:
                 data_id=meta["data"],
                 step=meta["step"],
                 online=meta["online"],
-                wall_s=meta["wall_s"],
-                last_eval=meta["last_eval"],
-                means=meta["means"],
-                csv_lengths=meta["csv"],
+                wall_s=meta.get("wall_s", 0.0),
+                last_eval=meta.get("last_eval"),
+                means=meta.get("means", {}),
+                csv_lengths=meta.get("csv", {}),
                 observation_dim=observation_dim,
                 action_dim=action_dim,
                 scaling=Scaling.from_json(meta.get("scaling")),
@@ -161,15 +174,19 @@ def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) 
     Raises:
         UserError: if the disk is full; earlier checkpoints stay intact.
     """
+    path = folder / f"step-{step:010d}.npz"
+    write_npz(path, _arrays(meta, groups), what="checkpoint")
+    for old in list_checkpoints(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def _arrays(meta: dict[str, Any], groups: dict[str, Any]) -> dict[str, np.ndarray]:
     arrays = {"meta": np.array(json.dumps({"version": VERSION, **meta}))}
     for group, members in groups.items():
         for name, array in members.items():
             arrays[f"{group}/{name}"] = np.asarray(array)
-    path = folder / f"step-{step:010d}.npz"
-    write_npz(path, arrays, what="checkpoint")
-    for old in list_checkpoints(folder)[:-KEPT]:
-        old.unlink(missing_ok=True)
-    return path
+    return arrays
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from driftpolicy.envs.parallel import Workers
+from driftpolicy.runs.checkpoints import list_checkpoints
 from driftpolicy.runs.tables import EVAL_COLUMNS, CsvLog
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import metric_names
@@ -31,6 +32,7 @@ class Records:
         self.last_log: dict[str, float] = {}
         self._columns = (*self.metrics, *EPISODE_METRICS)
         self.run = run
+        self._saved_step = run.step if list_checkpoints(run.folder.checkpoints) else -1
         self._workers = workers
         self._sinks = sinks
         folder, lengths = run.folder, run.log_lengths
@@ -62,8 +64,12 @@ class Records:
         Raises:
             UserError: if the disk is full; the earlier checkpoints stay.
         """
+        run = self.run
+        if run.step == self._saved_step:
+            return
         lengths = {"eval": self._evaluations.length(), "train": self._training.length()}
-        self.run.save(lengths)
+        run.checkpoint(lengths).save(run.folder.checkpoints)
+        self._saved_step = run.step
 
     def _log(self, phase: str) -> None:
         run = self.run

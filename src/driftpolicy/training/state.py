@@ -5,6 +5,7 @@ state beyond the counters; the same seed gives the same run, bit for bit, on the
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior, WindowSpec
 from driftpolicy.errors import UserError
-from driftpolicy.runs import checkpoints
+from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, tree_arrays
 from driftpolicy.runs.folder import RunFolder
-from driftpolicy.scaling import Scaling
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
@@ -61,15 +61,13 @@ class RunState:
         self._data_id = data_id
         self._scaling = prior.scaling
         self._control_rate = prior.control_rate
-        self._saved_step = -1
         self._ticked: float | None = None
         # A round of the online phase adds at most a chunk and an episode's first row to a ring.
         slack = config.agent.chunk_length + 2
         self.replay = Replay(config.replay_capacity, *self.dims, rings=config.num_envs, slack=slack)
         self.agent = new_agent(config, *self.dims, self.keys.init)
-        found = checkpoints.list_checkpoints(folder.checkpoints)
-        if found:
-            self._load(found[-1])
+        if saved := list_checkpoints(folder.checkpoints):
+            self._restore(saved[-1])
         beside = prior.beside_replay(config.online_prior)
         self.offline_prior = self._supply(prior)
         self.online_prior = self.offline_prior if beside is prior else self._supply(beside)
@@ -117,67 +115,67 @@ class RunState:
         )
         return Streamed(prior, self.keys.update, c.agent.chunk_length, c.batch_size, blocks)
 
-    def save(self, log_lengths: dict[str, int]) -> Path:
-        """Write a checkpoint, unless there is one of this step.
+    def checkpoint(self, log_lengths: Mapping[str, int]) -> Checkpoint:
+        """Return everything that the run needs to go on from here.
 
         Args:
             log_lengths: bytes of the logs, safely on disk.
+        """
+        return Checkpoint(
+            config=self.config,
+            data_id=self._data_id,
+            step=self.step,
+            online=self.collection is not None,
+            wall_s=self.wall_s,
+            last_eval=self.last_eval,
+            means=self.means.state(),
+            csv_lengths=log_lengths,
+            observation_dim=self.dims[0],
+            action_dim=self.dims[1],
+            scaling=self._scaling,
+            control_rate=self._control_rate,
+            agent=tree_arrays(self.agent),
+            replay=self.replay.state(),
+            collection=self.collection.state() if self.collection else {},
+            owed_marks=np.array(self.owed, np.int32),
+        )
+
+    def _restore(self, path: Path) -> None:
+        """Go on from a checkpoint of this run.
 
         Raises:
-            UserError: if the disk is full; the earlier checkpoints stay.
+            UserError: if it is corrupted, of another version, or of other data or another config.
         """
-        if self.step == self._saved_step:
-            return checkpoints.latest(self.folder.checkpoints)
-        meta = {
-            "config": self.config.to_json(),
-            "data": self._data_id,
-            "step": self.step,
-            "online": self.collection is not None,
-            "wall_s": self.wall_s,
-            "last_eval": self.last_eval,
-            "means": self.means.state(),
-            "csv": log_lengths,
-            "dims": self.dims,
-            "scaling": self._scaling and self._scaling.to_json(),
-            "control_rate": self._control_rate,
-        }
-        groups = {
-            "agent": checkpoints.tree_arrays(self.agent),
-            "replay": self.replay.state(),
-            "collection": self.collection.state() if self.collection else {},
-            "owed": {"marks": np.array(self.owed, np.int32)},
-        }
-        path = checkpoints.save(self.folder.checkpoints, self.step, meta, groups)
-        self._saved_step = self.step
-        return path
-
-    def _load(self, path: Path) -> None:
-        meta, groups = checkpoints.load(path)
-        checkpoints.require_current(meta, path)
-        if meta["data"] != self._data_id:
+        checkpoint = Checkpoint.load(path)
+        checkpoint.require_current(path)
+        if checkpoint.data_id != self._data_id:
             raise UserError(
                 f"the prior data are not those of checkpoint {path}; name the right file (--data)"
             )
-        if Scaling.from_json(meta.get("scaling")) != self._scaling:
+        if checkpoint.scaling != self._scaling:
             raise UserError(
                 f"checkpoint {path} was made with other bounds of actions, or other observations: "
                 "has the environment's action space changed?"
             )
-        if TrainConfig.from_json(meta["config"]).agent != self.config.agent:
+        if checkpoint.config.agent != self.config.agent:
             raise UserError(
                 f"checkpoint {path} was made with another config than {self.folder.path}"
             )
-        self.agent = restore_agent(self.agent, meta, groups["agent"], path)
-        self.step = self._saved_step = meta["step"]
-        self.wall_s = meta["wall_s"]
-        self.last_eval = meta["last_eval"]
-        self.means = Means.load(meta["means"])
-        self.log_lengths = meta["csv"]
-        self.replay.load(groups["replay"])
-        self.owed = list(groups["owed"]["marks"])
-        if meta["online"]:
+        self._take(checkpoint, path)
+        if checkpoint.online:
             self.collection = Collection(self.config, self.task, self.replay)
-            self.collection.load(groups["collection"])
+            self.collection.load(dict(checkpoint.collection))
+
+    def _take(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Take over everything that a checkpoint holds but the environments."""
+        self.agent = restore_agent(self.agent, checkpoint, path)
+        self.step = checkpoint.step
+        self.wall_s = checkpoint.wall_s
+        self.last_eval = None if checkpoint.last_eval is None else dict(checkpoint.last_eval)
+        self.means = Means.load(checkpoint.means)
+        self.log_lengths = dict(checkpoint.csv_lengths)
+        self.replay.load(dict(checkpoint.replay))
+        self.owed = list(checkpoint.owed_marks)
 
     def close(self) -> None:
         """End the environments and the reading of prior data."""

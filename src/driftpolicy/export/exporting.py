@@ -13,9 +13,8 @@ import onnx
 import safetensors.numpy
 from jaxtyping import Float32
 
-from driftpolicy.agents.actor_critic import ActorCritic
-from driftpolicy.config import TrainConfig
-from driftpolicy.data.files import read_npz, write_atomically
+from driftpolicy.agents import DecisionRule
+from driftpolicy.data.files import write_atomically
 from driftpolicy.deploy import Metadata, Policy
 from driftpolicy.envs import robomimic
 from driftpolicy.envs.tasks import find_task
@@ -23,7 +22,8 @@ from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
 from driftpolicy.export.observed import parts_of, prior_observations
-from driftpolicy.runs import checkpoints
+from driftpolicy.runs import Run
+from driftpolicy.runs.checkpoints import Checkpoint, checkpoint_of, tree_arrays
 from driftpolicy.scaling import Scaling
 from driftpolicy.training.restore import load_agent
 
@@ -69,88 +69,84 @@ def export_policy(
     newest = onnx.defs.onnx_opset_version()
     if not LEAST_OPSET <= opset <= newest:
         raise UserError(f"--opset must be between {LEAST_OPSET} and {newest}, not {opset}")
-    checkpoint = checkpoints.checkpoint_of(run)
-    agent, config, meta = load_agent(checkpoint)
-    assert isinstance(agent, ActorCritic)
-    scaling = meta.get("scaling")
-    known, where = _observations(checkpoint, config, meta)
-    units = Scaling.from_json(scaling)
-    if units is not None:
-        known = units.raw_observations(known)
-    told = _describe(checkpoint, config, meta, agent, known)
+    path_of_checkpoint = checkpoint_of(run)
+    agent, checkpoint = load_agent(path_of_checkpoint)
+    scaling = checkpoint.scaling
+    known, where = _observations(path_of_checkpoint, checkpoint)
+    if scaling is not None:
+        known = scaling.raw_observations(known)
     rule = agent.decision_rule
+    told = _describe(path_of_checkpoint, checkpoint, rule, known)
     decide = Decision(rule, scaling)
     model = build_model(decide, told.observation_dim, rule.noise_shape, batch=batch, opset=opset)
     describe(model, told.entries())
     content = model.SerializeToString()
-    observations = _states(known, units, told.observation_dim, states)
+    observations = _states(known, scaling, told.observation_dim, states)
     agreement = check_agreement(
         Policy(content), decide, observations, where=where, progress=progress
     )
     if weights is not None:
-        _write_weights(weights, agent, told)
+        _write_weights(weights, rule, told)
     write_atomically(path, lambda file: file.write(content), what="policy")
     return Exported(told, agreement, len(content))
 
 
 def _describe(
-    checkpoint: Path,
-    config: TrainConfig,
-    meta: dict[str, Any],
-    agent: ActorCritic,
-    known: np.ndarray,
+    path: Path,
+    checkpoint: Checkpoint,
+    rule: DecisionRule,
+    known: Float32[np.ndarray, "rows observation"],
 ) -> Metadata:
-    """What the file will say."""
-    observation_dim, action_dim = meta["dims"]
-    scaling = meta.get("scaling") or {}
+    """Return what the file says of itself."""
+    config, dim = checkpoint.config, checkpoint.action_dim
+    scaling = checkpoint.scaling
     task = find_task(config.task)
     return Metadata(
         task=config.task,
         method=config.method,
-        observation_dim=observation_dim,
-        observation_parts=parts_of(task, observation_dim),
+        observation_dim=checkpoint.observation_dim,
+        observation_parts=parts_of(task, checkpoint.observation_dim),
         observation_low=known.min(axis=0).tolist() if len(known) else None,
         observation_high=known.max(axis=0).tolist() if len(known) else None,
-        action_dim=action_dim,
-        action_low=list(scaling.get("action_low", [-1.0] * action_dim)),
-        action_high=list(scaling.get("action_high", [1.0] * action_dim)),
+        action_dim=dim,
+        action_low=[-1.0] * dim if scaling is None else list(scaling.action_low),
+        action_high=[1.0] * dim if scaling is None else list(scaling.action_high),
         chunk_length=config.agent.chunk_length,
-        control_rate=meta.get("control_rate") or _CONTROL_RATES.get(task.benchmark),
-        noise_shape=list(agent.decision_rule.noise_shape),
-        step=meta["step"],
-        data=_origin(checkpoint, meta),
+        control_rate=checkpoint.control_rate or _CONTROL_RATES.get(task.benchmark),
+        noise_shape=list(rule.noise_shape),
+        step=checkpoint.step,
+        data=_origin(path, checkpoint),
         config=json.loads(config.to_json()),
         versions={name: metadata.version(name) for name in _PACKAGES}
         | {"python": platform.python_version()},
     )
 
 
-def _origin(checkpoint: Path, meta: dict[str, Any]) -> dict[str, Any]:
-    """What the run's summary says of its data; before it is finished, what identifies them."""
-    summary = checkpoint.parent.parent / "summary.json"
-    if summary.is_file():
-        return json.loads(summary.read_text())["data"]
-    return {"crc32": meta["data"]}
+def _origin(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the run's summary says of its data; before its end, what identifies them."""
+    summary = Run(path.parent.parent).summary
+    if summary is not None and summary.data is not None:
+        return dict(summary.data)
+    return {"crc32": checkpoint.data_id}
 
 
 def _observations(
-    checkpoint: Path, config: TrainConfig, meta: dict[str, Any]
+    path: Path, checkpoint: Checkpoint
 ) -> tuple[Float32[np.ndarray, "rows observation"], str]:
-    """Those the run met online, else those in its data, else none; and which they are."""
-    name = "replay/observations"
-    met = read_npz(checkpoint, what="checkpoint", only=(name,)).get(name)
+    """Return observations that the run met online, else those in its data; and which they are."""
+    met = Checkpoint.load(path).replay.get("observations")
     if met is not None and len(met):
         return met, "met online"
-    prior = prior_observations(config, meta["data"])
+    prior = prior_observations(checkpoint.config, checkpoint.data_id)
     if prior is not None:
         return prior, "of the prior data"
-    return np.zeros((0, meta["dims"][0]), np.float32), "drawn at random"
+    return np.zeros((0, checkpoint.observation_dim), np.float32), "drawn at random"
 
 
 def _states(
     known: Float32[np.ndarray, "rows observation"], units: Scaling | None, dim: int, count: int
 ) -> Float32[np.ndarray, "states observation"]:
-    """Some of the observations known, else standard normal ones in the agent's units."""
+    """Return some of the known observations, else standard normal ones in the agent's units."""
     rng = np.random.default_rng(0)
     if len(known):
         return known[rng.integers(len(known), size=count)]
@@ -158,13 +154,13 @@ def _states(
     return drawn if units is None else units.raw_observations(drawn)
 
 
-def _write_weights(path: Path, agent: ActorCritic, told: Metadata) -> None:
-    """Every parameter of actor and online critic under the path of its field."""
-    parts = {"actor": agent.actor, "critic": agent.critic.online}
+def _write_weights(path: Path, rule: DecisionRule, told: Metadata) -> None:
+    """Write every parameter of actor and online critic under the path of its field."""
+    parts = {"actor": rule.actor, "critic": rule.critic}
     arrays = {
         f"{part}.{name}": np.asarray(array)
         for part, module in parts.items()
-        for name, array in checkpoints.tree_arrays(module).items()
+        for name, array in tree_arrays(module).items()
     }
     content = safetensors.numpy.save(arrays, told.entries())
     write_atomically(path, lambda file: file.write(content), what="weights")

@@ -17,8 +17,8 @@ from driftpolicy.agents import METHODS
 from driftpolicy.cli import main
 from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
-from driftpolicy.export import run as export_run
-from driftpolicy.export.run import export_policy
+from driftpolicy.export import exporting as export_run
+from driftpolicy.export.exporting import export_policy
 from driftpolicy.runs.checkpoints import restore_tree, tree_arrays
 from driftpolicy.training.restore import load_agent
 from tests import statistical
@@ -44,15 +44,16 @@ def test_the_file_decides_as_the_agent(method, tmp_path):
     assert exported.agreement.largest > 0
     statistical.assert_within("largest difference", exported.agreement.largest, high=1e-5)
     # Beside the decision rule that training and evaluation use, from the same key.
-    agent, config, _ = load_agent(next((run / "checkpoints").iterdir()))
+    agent, checkpoint = load_agent(next((run / "checkpoints").iterdir()))
+    config = checkpoint.config
     seen = np.random.default_rng(1).normal(size=(20, OBSERVATION)).astype(np.float32)
     count, dim = config.agent.best_of, config.agent.chunk_length * ACTION
     key = jax.random.key(3)
     noise = jax.random.normal(key, (20, count, dim))
-    mean, deviation = SCALING["observation_mean"], SCALING["observation_deviation"]
+    mean, deviation = SCALING.observation_mean, SCALING.observation_deviation
     policy = Policy(tmp_path / "policy.onnx")
     got = policy.act_from(mean + np.array(deviation) * seen, np.asarray(noise))
-    low, high = np.array(SCALING["action_low"]), np.array(SCALING["action_high"])
+    low, high = np.array(SCALING.action_low), np.array(SCALING.action_high)
     scaled = 2 * (got - low) / (high - low) - 1
     np.testing.assert_allclose(
         scaled, jax.jit(lambda s: agent.decision_rule(s, noise))(seen), atol=1e-4
@@ -72,8 +73,8 @@ def test_the_file_describes_itself(tmp_path):
     assert (m.observation_dim, m.action_dim, m.chunk_length) == (OBSERVATION, ACTION, 2)
     assert m.noise_shape == [4, 6]
     assert m.control_rate == 20.0
-    assert (m.action_low, m.action_high) == (SCALING["action_low"], SCALING["action_high"])
-    raw = SCALING["observation_mean"] + np.array(SCALING["observation_deviation"]) * met
+    assert (m.action_low, m.action_high) == (list(SCALING.action_low), list(SCALING.action_high))
+    raw = SCALING.observation_mean + np.array(SCALING.observation_deviation) * met
     np.testing.assert_allclose(m.observation_low, raw.min(axis=0), rtol=1e-5)
     np.testing.assert_allclose(m.observation_high, raw.max(axis=0), rtol=1e-5)
     assert m.observation_parts is None
@@ -94,7 +95,7 @@ def test_without_a_scaling_the_units_are_the_agents(tmp_path):
     assert policy.metadata.action_low == [-1.0] * ACTION
     assert policy.metadata.observation_low is None
     assert policy.metadata.data == {"crc32": "0badf00d"}
-    agent, _, _ = load_agent(next((run / "checkpoints").iterdir()))
+    agent, _ = load_agent(next((run / "checkpoints").iterdir()))
     draw = np.random.default_rng(1).standard_normal
     observation, noise = draw(OBSERVATION, np.float32), draw((1, 6), np.float32)
     expected = agent.decision_rule(jnp.asarray(observation), jnp.asarray(noise))
@@ -123,7 +124,7 @@ def test_the_weights_beside_it_are_the_agents(tmp_path):
     weights = tmp_path / "policy.safetensors"
     export_policy(run, tmp_path / "policy.onnx", weights=weights, states=10)
     arrays = safetensors.numpy.load_file(weights)
-    agent, _, _ = load_agent(next((run / "checkpoints").iterdir()))
+    agent, _ = load_agent(next((run / "checkpoints").iterdir()))
     parts = {"actor": agent.actor, "critic": agent.critic.online}
     for part, module in parts.items():
         own = {name.removeprefix(f"{part}."): a for name, a in arrays.items() if part in name}
