@@ -234,3 +234,7 @@ def test_costs_that_are_none(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="no column method"):
         read_cost(path)
+    for row in ("dfp,2O", "dfp,20,3", "dfp"):
+        path.write_text(f"method,update_ms\nfql,\n{row}\n")
+        with pytest.raises(UserError, match=r"other\.csv: line 3 is no method"):
+            read_cost(path)

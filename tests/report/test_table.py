@@ -211,6 +211,36 @@ def test_a_damaged_summary_is_named(suite, runs):
         read_results(suite, runs)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("eval.csv", b",0.99,", b",0.9g,"),
+        ("eval.csv", b",0.99,", b",\xff.99,"),
+        ("summary.json", b"{", b""),
+        ("summary.json", b'"crc32"', b"crc32"),
+        ("summary.json", b"published", b"\xff"),
+    ],
+)
+def test_damage_is_one_line_on_every_command(runs, tmp_path, capsys, name, old, new):
+    path = runs / CUBE / "dfp/seed2" / name
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    for action in ("table", "curves", "page"):
+        command = ["benchmark", action, str(tmp_path / "two.toml"), "--runs", str(runs)]
+        assert main(command) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert str(path) in err
+
+
+def test_a_damaged_config_is_left_out_and_named(runs, suite):
+    path = runs / CUBE / "dfp/seed2/config.json"
+    path.write_bytes(path.read_bytes().replace(b"256", b"25\xff", 1))
+    report = make_report(suite, runs)
+    assert report.tables[0].entries["dfp", CUBE].scores == {0: 98.0, 1: 100.0}
+    assert f"is left out: cannot read {path}" in " ".join(report.notes)
+
+
 def test_several_suites_in_one_table(runs, tmp_path):
     path = tmp_path / "more.toml"
     path.write_text(f'tasks = ["{CUBE}"]\nmethods = ["dfp", "mvp"]\nseeds = [0]\n')

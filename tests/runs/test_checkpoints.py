@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.networks import MLP
 from driftpolicy.runs import checkpoints
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.scaling import Scaling
 
 
 def save(folder, step=3, meta=None, **groups):
@@ -93,3 +96,111 @@ def test_meta_must_survive_json(tmp_path):
     with pytest.raises(TypeError):
         save(tmp_path, meta={"array": jnp.ones(2)})
     assert checkpoints.list_checkpoints(tmp_path) == []
+
+
+def a_checkpoint(**changes) -> Checkpoint:
+    scaling = Scaling(
+        observation_mean=(0.0,) * 9,
+        observation_deviation=(1.0,) * 9,
+        action_low=(-2.0,),
+        action_high=(0.1 + 0.2,),
+    )
+    values = {
+        "config": resolve("lift-mh-low_dim", "dfp", "small", {"seed": 3}),
+        "data_id": "0badcafe",
+        "step": 70,
+        "online": True,
+        "wall_s": 0.1 + 0.2,
+        "last_eval": {"step": 60, "phase": "offline", "success": 0.5},
+        "means": {"sums": {"loss": 0.3}, "counts": {"loss": 2}},
+        "csv_lengths": {"eval": 61, "train": 0},
+        "observation_dim": 9,
+        "action_dim": 1,
+        "scaling": scaling,
+        "control_rate": 20.0,
+        "agent": {"actor.weight": jnp.arange(3.0)},
+        "replay": {"counts": np.ones((3, 1), np.int64)},
+        "collection": {"0.pending": np.zeros((2, 1), np.float32)},
+        "owed_marks": np.int32([[1, 2], [3, 4]]),
+    }
+    return Checkpoint(**values | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "online": False,
+            "last_eval": None,
+            "scaling": None,
+            "control_rate": None,
+            "collection": {},
+            "owed_marks": np.zeros(0, np.int32),
+        },
+    ],
+)
+def test_a_checkpoint_holds_what_it_always_held(tmp_path, changes):
+    """The file's bytes are those of version 2 as the first program wrote it."""
+    checkpoint = a_checkpoint(**changes)
+    c = checkpoint
+    meta = {
+        "config": c.config.to_json(),
+        "data": c.data_id,
+        "step": c.step,
+        "online": c.online,
+        "wall_s": c.wall_s,
+        "last_eval": c.last_eval,
+        "means": c.means,
+        "csv": c.csv_lengths,
+        "dims": (c.observation_dim, c.action_dim),
+        "scaling": c.scaling and c.scaling.to_json(),
+        "control_rate": c.control_rate,
+    }
+    groups = {
+        "agent": c.agent,
+        "replay": c.replay,
+        "collection": c.collection,
+        "owed": {"marks": np.array(list(c.owed_marks), np.int32)},
+    }
+    before = checkpoints.save(tmp_path / "before", c.step, meta, groups)
+    now = checkpoint.save(tmp_path / "now")
+    assert now.name == before.name
+    assert checkpoints.step_of(now) == 70
+    assert now.read_bytes() == before.read_bytes()
+    back = Checkpoint.load(now)
+    assert back.save(tmp_path / "back").read_bytes() == now.read_bytes()
+    assert (back.config, back.scaling, back.version) == (c.config, c.scaling, 2)
+    back.require_current(now)
+
+
+def test_a_policy_needs_the_agent_alone(tmp_path):
+    path = a_checkpoint().save(tmp_path)
+    policy = Checkpoint.load(path, policy_only=True)
+    assert set(policy.agent) == {"actor.weight"}
+    assert not policy.replay
+    assert not policy.collection
+    assert len(policy.owed_marks) == 0
+
+
+def test_an_older_checkpoint_has_a_policy_but_is_not_continued(tmp_path, monkeypatch):
+    c = a_checkpoint()
+    meta = {"config": c.config.to_json(), "data": "x", "step": 1, "online": False, "wall_s": 1.0}
+    meta |= {"last_eval": None, "means": c.means, "csv": c.csv_lengths, "dims": [9, 1]}
+    monkeypatch.setattr(checkpoints, "VERSION", 1)
+    path = checkpoints.save(tmp_path, 1, meta, {"agent": c.agent})
+    monkeypatch.undo()
+    old = Checkpoint.load(path, policy_only=True)
+    assert (old.version, old.scaling, old.control_rate) == (1, None, None)
+    with pytest.raises(UserError, match="continues runs of version 2"):
+        old.require_current(path)
+
+
+def test_what_is_no_checkpoint_of_a_run_is_named(tmp_path):
+    path = save(tmp_path, agent={"a": np.ones(1)})
+    with pytest.raises(UserError, match=r"step-0000000003\.npz does not hold a run: 'dims'"):
+        Checkpoint.load(path)
+    (tmp_path / "step-old.npz").touch()
+    assert checkpoints.list_checkpoints(tmp_path) == [path]
+    with pytest.raises(UserError, match="not named like a checkpoint"):
+        checkpoints.step_of(tmp_path / "step-old.npz")

@@ -18,7 +18,6 @@ from driftpolicy.errors import UserError
 from driftpolicy.runs import checkpoints
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.scaling import Scaling
-from driftpolicy.training import video
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from tests.data.recordings import demonstrate
@@ -147,8 +146,8 @@ def test_its_name_is_shown_as_it_is():
 
 def test_its_name_above_a_film_is_short():
     def title(name: str) -> str:
-        return video._title(find_task(name))
+        return find_task(name).title
 
     assert title("gymnasium:/home/me/a-singletask/robots/arm.py:make") == "robots/arm.py make"
     assert title("gymnasium:Pendulum-v0") == "Pendulum-v0"
-    assert title("cube-single-play-singletask-task1-v0") == "cube-single-play-task1"
+    assert title("cube-single-play-singletask-task1-v0") == "cube-single task1"

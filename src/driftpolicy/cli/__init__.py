@@ -1,7 +1,7 @@
 """The command ``dfp``: one file per subcommand, thin, imported only when it is asked for.
 
-In each file are ``configure(parser, arguments)``, which declares the flags and may look in the
-arguments for which, and ``run(options)``.
+In each file are ``configure(parser)``, which declares the flags, and ``run(options)``. Where more
+flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
@@ -25,14 +25,14 @@ COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error of the program."""
+    """Reports a mistake in one line, as every other error of the program."""
 
     def error(self, message: str):
         raise UserError(f"{message} ({self.prog} --help says more)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, or 2 for a user's mistake, said in one line."""
+    """Run a command and return the exit status: 0, or 2 for a user's mistake, printed in a line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = commands.add_parser(name, help=summary, description=summary.capitalize())
             if arguments[:1] == [name]:
                 module = importlib.import_module(f"driftpolicy.cli.{name}")
-                module.configure(command, arguments[1:])
+                module.configure(command)
+                if hasattr(module, "look_ahead"):
+                    module.look_ahead(command, arguments[1:])
                 command.set_defaults(run=module.run)
         options = parser.parse_args(arguments)
         return options.run(options)

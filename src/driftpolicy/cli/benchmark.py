@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-from collections.abc import Sequence
 
 ACTIONS = {
     "run": "run a suite, here or on a cluster; started again, what is missing of it",
@@ -13,7 +12,7 @@ ACTIONS = {
 """In each file ``benchmark_<action>``: ``configure(parser)`` and ``run(options)``."""
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, summary in ACTIONS.items():

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from driftpolicy.cli.benchmark_table import add_suite, runs_of
+from driftpolicy.cli.benchmark_table import add_suite, runs_folder
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +18,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw them and say where."""
+    """Draw the curves and print where they are."""
     from driftpolicy.report.curves import FORMATS, draw, make_panels
     from driftpolicy.report.suite_report import make_report
     from driftpolicy.suites.suite import join_suites
 
     suite = join_suites(options.suites)
-    root = runs_of(options, suite.name)
+    root = runs_folder(options, suite.name)
     outs = [Path(out).expanduser() for out in options.out or ()]
     outs = outs or [root / f"curves.{name}" for name in FORMATS]
     draw(make_panels(make_report(suite, root)), suite.labels, outs)

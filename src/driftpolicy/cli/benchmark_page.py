@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from driftpolicy.cli.benchmark_table import add_suite, runs_of
+from driftpolicy.cli.benchmark_table import add_suite, runs_folder
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write it and say where."""
+    """Write the page and print where it is."""
     from driftpolicy.report.page import write_page
     from driftpolicy.suites.suite import join_suites
 
     suite = join_suites(options.suites)
-    root = runs_of(options, suite.name)
+    root = runs_folder(options, suite.name)
     out = Path(options.out).expanduser() if options.out else root / "page"
     cost = Path(options.cost).expanduser() if options.cost else None
     print(write_page(suite, root, out, arguments=options.suites, cost=cost))

@@ -1,4 +1,4 @@
-"""``dfp benchmark run``: the runs of a suite."""
+"""``dfp benchmark run``: make the runs of a suite."""
 
 import argparse
 import math
@@ -59,7 +59,7 @@ def _share(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run what is missing; 0 when all is there or time is out, 1 if a run is missing for good."""
+    """Make the missing runs; return 0 if all are there or time is out, 1 if one is given up."""
     from driftpolicy.runs.folder import RunFolder
     from driftpolicy.suites.cluster import RayMachines, quiet_ray
     from driftpolicy.suites.display import SuiteDisplay
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def select(cells: "list[Cell]", patterns: list[str] | None) -> "list[Cell]":
-    """The runs whose name one of the patterns matches.
+    """Return the runs whose name one of the patterns matches.
 
     Raises:
         UserError: naming a pattern that matches none.
@@ -110,7 +110,7 @@ def select(cells: "list[Cell]", patterns: list[str] | None) -> "list[Cell]":
 
 
 def conclude(driver: "Driver", stop: "Stop", console: Console) -> int:
-    """Say what is there and what is not; the exit status."""
+    """Print what is there and what is not, and return the exit status."""
     done, whole = driver.count("finished"), len(driver.jobs)
     counts = f"{done} of {whole} runs finished: {driver.root}"
     console.print(counts, highlight=False, soft_wrap=True)

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def add_suite(parser: argparse.ArgumentParser) -> None:
-    """The suite and where its runs are: what table, curves and page share."""
+    """Declare the suite and where its runs are, which table, curves and page share."""
     parser.add_argument(
         "suites",
         nargs="+",
@@ -32,8 +32,8 @@ def add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", metavar="FOLDER", help="the suite's runs [runs/SUITE]")
 
 
-def runs_of(options: argparse.Namespace, name: str) -> Path:
-    """The folder of the suite ``name``'s runs."""
+def runs_folder(options: argparse.Namespace, name: str) -> Path:
+    """Return the folder with the runs of the suite ``name``."""
     return Path(options.runs).expanduser() if options.runs else Path("runs") / name
 
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         chosen = endings[out.suffix]
     if out and chosen == "terminal":
         raise UserError("--out needs --format markdown, latex or csv")
-    report = make_report(suite, runs_of(options, suite.name))
+    report = make_report(suite, runs_folder(options, suite.name))
     console = Console(highlight=False)
     if chosen == "terminal":
         terminal.show(report, console)

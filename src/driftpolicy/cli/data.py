@@ -5,7 +5,6 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +18,7 @@ from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_bytes, format_seconds
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of each subcommand."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 

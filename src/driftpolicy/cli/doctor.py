@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import os
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 
 from rich.console import Console
@@ -26,7 +25,7 @@ _EXTRAS = {
 }
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """No arguments."""
 
 

@@ -1,7 +1,6 @@
 """``dfp eval``: evaluate a trained policy, and film it."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.text import Text
 from driftpolicy.errors import UserError
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("run_folder", metavar="RUN", help="a run's folder, or a checkpoint file")
     parser.add_argument("--episodes", type=int, default=50, help="episodes [50]")

@@ -1,14 +1,13 @@
 """``dfp export``: write a trained policy as an ONNX file."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_bytes
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("run_folder", metavar="RUN", help="a run's folder, or a checkpoint file")
     parser.add_argument("file", metavar="FILE", help="the model to write, such as policy.onnx")

@@ -12,7 +12,7 @@ from driftpolicy.report.command import flag
 
 
 def add_config_flags(group: Any, config: type, *, skip: tuple[str, ...] = ()) -> None:
-    """A flag for every field of a config class; absent flags leave no attribute.
+    """Declare a flag for every field of a config class; absent flags leave no attribute.
 
     The help of a flag is the field's docstring in the source.
     """
@@ -37,7 +37,7 @@ def _text(default: Any) -> str:
 
 
 def _parsing(hint: Any) -> dict[str, Any]:
-    """Argparse's arguments for a type."""
+    """Return argparse's arguments for a type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return {"nargs": "+", "type": arguments[0], "action": _Tuple, "metavar": "X"}
@@ -56,7 +56,7 @@ class _Tuple(argparse.Action):
 
 
 def _field_docstrings(config: type) -> dict[str, str]:
-    """The string that follows each field in the source of a class and of its bases."""
+    """Return the string that follows each field in the source of a class and of its bases."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__[:-1]):
         body = ast.parse(inspect.getsource(cls)).body[0]

@@ -1,7 +1,6 @@
 """``dfp resume``: continue runs from their last checkpoints."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +8,7 @@ from rich.console import Console
 from driftpolicy.cli.train import add_max_minutes
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "run_folders", nargs="+", metavar="RUN", help="the run's folder; several go side by side"

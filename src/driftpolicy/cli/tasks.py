@@ -1,12 +1,11 @@
 """``dfp tasks``: list the tasks."""
 
 import argparse
-from collections.abc import Sequence
 
 from driftpolicy.envs.tasks import TASKS
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("words", nargs="*", help="show only names that contain all of these")
 

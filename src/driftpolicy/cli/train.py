@@ -14,7 +14,7 @@ from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.presets import PRESETS
 
-_OWN = (
+_NOT_SETTINGS = (
     "command",
     "run",
     "task",
@@ -26,13 +26,11 @@ _OWN = (
     "seeds",
     "max_minutes",
 )
+"""Options that are not fields of a config."""
 
 
-def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
-    """Declare the arguments: those below, and one for every field of the configs.
-
-    ``arguments`` name the method whose config that is.
-    """
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: those below, and one for every field of a run's config."""
     parser.add_argument("task", nargs="?", help="a task's name; the preset may have one")
     parser.add_argument(
         "--env",
@@ -56,12 +54,19 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
         TrainConfig,
         skip=("task", "method", "agent"),
     )
-    method = _asked_method(arguments)
+
+
+def look_ahead(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Declare a flag for every setting of the method that the arguments name."""
+    finder = argparse.ArgumentParser(add_help=False)
+    # Where --method lacks its name, the command's parser says so.
+    finder.add_argument("--method", nargs="?", default="dfp", const="dfp")
+    method = finder.parse_known_args(arguments)[0].method
     add_config_flags(parser.add_argument_group(f"method {method}"), find_method(method).config)
 
 
 def add_max_minutes(parser: argparse.ArgumentParser) -> None:
-    """The time limit that ``train`` and ``resume`` share."""
+    """Declare the time limit that the commands that train share."""
     parser.add_argument(
         "--max-minutes",
         type=_positive,
@@ -84,20 +89,12 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _asked_method(arguments: Sequence[str]) -> str:
-    """The method named among the arguments, whose settings the flags are."""
-    finder = argparse.ArgumentParser(add_help=False)
-    # Without a name it is the command's own parser that says so.
-    finder.add_argument("--method", nargs="?", default="dfp", const="dfp")
-    return finder.parse_known_args(arguments)[0].method
-
-
 def run(options: argparse.Namespace) -> int:
     """Create the run folder and train."""
     from driftpolicy.runs.folder import RunFolder
     from driftpolicy.training.launch import launch
 
-    given = {name: value for name, value in vars(options).items() if name not in _OWN}
+    given = {name: value for name, value in vars(options).items() if name not in _NOT_SETTINGS}
     if options.seeds and options.folder:
         raise UserError("--run names the folder of one run: with --seeds use --runs")
     if options.seeds and "seed" in given:
@@ -107,8 +104,8 @@ def run(options: argparse.Namespace) -> int:
     task = OWN_PREFIX + options.env if options.env else options.task
     folders = []
     with contextlib.ExitStack() as locks:
-        for own in [{"seed": seed} for seed in options.seeds or ()] or [{}]:
-            config = resolve(task, options.method, options.preset, given | own)
+        for seeded in [{"seed": seed} for seed in options.seeds or ()] or [{}]:
+            config = resolve(task, options.method, options.preset, given | seeded)
             folder = (
                 RunFolder(Path(options.folder))
                 if options.folder

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import math
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -164,7 +165,7 @@ def read_cost(path: Path) -> list[dict[str, str]]:
     """Return the rows of a cost table.
 
     Raises:
-        UserError: if the file cannot be read or has no column ``method``.
+        UserError: if the file cannot be read, has no column ``method``, or a cell is no number.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -173,7 +174,15 @@ def read_cost(path: Path) -> list[dict[str, str]]:
         raise UserError(f"cannot read the costs {path}: {error}") from None
     if not rows or "method" not in rows[0]:
         raise UserError(f"{path} is no table of costs: it has no column method")
+    for number, row in enumerate(rows, start=2):
+        if None in row or not all(_is_cost(name, cell) for name, cell in row.items()):
+            raise UserError(f"{path}: line {number} is no method with its costs")
     return rows
+
+
+def _is_cost(name: str, cell: str | None) -> bool:
+    """Tell whether a cell holds a number, or nothing; the column ``method`` holds a name."""
+    return name == "method" or cell == "" or re.fullmatch(r"\d+(\.\d+)?", cell or "") is not None
 
 
 def training_times(results: Sequence[Result]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import TrainConfig, convert
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
@@ -39,16 +39,16 @@ class Summary:
     """The name of the film's file."""
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "version": (str,),
-    "task": (str,),
-    "method": (str,),
-    "seed": (int,),
-    "steps": (int,),
-    "final": (dict,),
-    "wall_s": (int, float),
-    "data": (dict,),
-    "video": (str,),
+_KINDS: dict[str, type] = {
+    "version": str,
+    "task": str,
+    "method": str,
+    "seed": int,
+    "steps": int,
+    "final": dict,
+    "wall_s": float,
+    "data": dict,
+    "video": str,
 }
 
 
@@ -155,8 +155,10 @@ def read_summary(path: Path) -> Summary | None:
         raise UserError(f"cannot read {path}: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is no summary of a run")
-    known = {name: values[name] for name in _KINDS if values.get(name) is not None}
-    for name, value in known.items():
-        if type(value) not in _KINDS[name]:
+    known = {}
+    for name, kind in _KINDS.items():
+        value = convert(values.get(name), kind)
+        if value is not None and type(value) is not kind:
             raise UserError(f"{path}: {name} cannot be {value!r}")
+        known[name] = value
     return Summary(**known)

@@ -17,7 +17,7 @@ from driftpolicy.envs.base import Environment, Step, make_environment
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.opengl import PACKAGES, no_opengl
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.tasks import Task, own_words
+from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 from driftpolicy.training.captions import Caption, add_caption
 from driftpolicy.training.deciding import Decider
@@ -101,7 +101,7 @@ class FilmRunner(EpisodeRunner):
             self._film.writer = imageio.get_writer(out, fps=rate, macro_block_size=_BLOCK)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write the video {out}: {error}") from None
-        self._film.caption = Caption(title=f"{label}  {_title(self._task)}")
+        self._film.caption = Caption(title=f"{label}  {self._task.title}")
 
     def announce(self, value: float, episode: str) -> None:
         """What the critic says of the chunk that is executed next, and which episode this is."""
@@ -119,12 +119,6 @@ class FilmRunner(EpisodeRunner):
     def close(self) -> None:
         """End the film."""
         self._film.writer.close()
-
-
-def _title(task: Task) -> str:
-    if task.own:
-        return " ".join(filter(None, own_words(task.environment)))
-    return task.name.replace("-singletask", "").removesuffix("-v0")
 
 
 def film_workers(task: Task) -> Workers:

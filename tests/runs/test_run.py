@@ -1,0 +1,114 @@
+"""A run as its folder shows it: complete, under way, kept as evidence, or damaged."""
+
+import json
+import re
+
+import pytest
+
+from driftpolicy.config import resolve
+from driftpolicy.errors import UserError
+from driftpolicy.runs import Run, Summary, load_run
+from driftpolicy.runs.curves import plot_curves
+from driftpolicy.runs.folder import RunFolder
+
+TASK = "cube-single-play-singletask-task1-v0"
+EVALUATIONS = (
+    "step,phase,success,return,length,episodes,wall_s\r\n"
+    "6000,offline,0.25,-190.5,195.0,4,10.5\r\n"
+    "12000,online,0.75,-80.0,84.0,4,30.25\r\n"
+)
+TRAINING = "step,phase,loss,episode_success\r\n3000,offline,0.5,\r\n9000,online,0.25,1.0\r\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run's."""
+    folder = RunFolder(tmp_path / "run")
+    folder.create(resolve(TASK, "dfp", "small", {}))
+    folder.eval_csv.write_text(EVALUATIONS)
+    folder.train_csv.write_text(TRAINING)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "step-0000012000.npz").touch()
+    folder.video.touch()
+    folder.write_summary({"task": TASK, "steps": 12_000, "wall_s": 31, "data": {"crc32": "ab"}})
+    return folder
+
+
+def test_a_finished_run(folder):
+    run = load_run(str(folder.path))
+    assert run.config == resolve(TASK, "dfp", "small", {})
+    assert [(e.step, e.percent, e.return_) for e in run.evaluations] == [
+        (6000, 25.0, -190.5),
+        (12_000, 75.0, -80.0),
+    ]
+    assert run.training.metrics["loss"].tolist() == [0.5, 0.25]
+    assert run.summary == Summary(task=TASK, steps=12_000, wall_s=31.0, data={"crc32": "ab"})
+    assert run.finished
+    assert run.film == folder.video
+    assert run.curves is None
+    assert (run.saved_step, run.logged_step) == (12_000, 9000)
+    plot_curves(run, title="a run", out=folder.curves)
+    assert run.curves == folder.curves
+
+
+def test_a_run_under_way_has_no_film_and_no_summary(folder):
+    folder.summary.unlink()
+    run = load_run(folder.path)
+    assert (run.finished, run.summary, run.film) == (False, None, None)
+
+
+def test_evidence_needs_nothing_but_evaluations(tmp_path):
+    (tmp_path / "eval.csv").write_text(EVALUATIONS)
+    (tmp_path / "rollout.mp4").touch()
+    run = load_run(tmp_path)
+    assert len(run.evaluations) == 2
+    assert len(run.training.steps) == 0
+    assert (run.has_config, run.finished, run.summary) == (False, False, None)
+    assert (run.checkpoints, run.saved_step) == ([], -1)
+    assert run.film == tmp_path / "rollout.mp4"
+    with pytest.raises(UserError, match="holds no run"):
+        _ = run.config
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("eval.csv", "0.75", "0.7S", "line 3 is no evaluation"),
+        ("train.csv", "9000", "9OOO", "line 3 is no row of training"),
+        ("summary.json", "12000", "l2000", "line 3 column"),
+        ("summary.json", "12000", '"12000"', "steps cannot be '12000'"),
+        ("config.json", '"batch_size": 128', '"batch_size": l28', "line 9 column"),
+        ("config.json", '"batch_size": 128', '"batch_size": 12.8', "batch_size is 12.8"),
+    ],
+)
+def test_damage_is_one_line_that_names_the_file(folder, name, old, new, message):
+    path = folder.path / name
+    assert old in path.read_text()
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    run = load_run(folder.path)
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
+        _ = (run.config, run.evaluations, run.training, run.summary)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["eval.csv", "train.csv", "summary.json", "config.json"])
+def test_bytes_that_are_no_text_are_named(folder, name):
+    path = folder.path / name
+    path.write_bytes(path.read_bytes().replace(b"0", b"\xff"))
+    run = load_run(folder.path)
+    with pytest.raises(UserError, match=f"cannot read .*{re.escape(name)}"):
+        _ = (run.config, run.evaluations, run.training, run.summary)
+
+
+def test_a_summary_may_say_less_or_more(folder):
+    folder.summary.write_text(json.dumps({"video": None, "later": 1}))
+    assert Run(folder.path).summary == Summary()
+    folder.summary.write_text("[]")
+    with pytest.raises(UserError, match="is no summary of a run"):
+        _ = Run(folder.path).summary
