@@ -33,6 +33,9 @@ class TrainConfig:
     """Seeds the network, the order of the data, environment resets and exploration."""
     offline_steps: int = 1_000_000
     """Gradient steps on prior data before the online phase."""
+    offline_from: str | None = None
+    """Folder of a run whose offline phase is taken over instead of being made again: of the same
+    seed, data and offline settings; "{seed}" in it stands for the run's."""
     online_steps: int = 1_000_000
     """Environment steps of the online phase, one gradient step each after the warm-up."""
     warmup_steps: int = 5_000

@@ -7,7 +7,7 @@ decisions, the top-K selection and the moving anchor are here.
 import dataclasses
 import math
 from abc import abstractmethod
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -125,6 +125,10 @@ class ImitatingActorCritic(ActorCritic[_Config]):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImprovementConfig(AgentConfig):
     """Methods that improve towards their anchor's best candidates (``docs/methods/dfp.md``)."""
+
+    ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset(
+        {"candidates", "positives", "improvement_weight", "anchor_rate"}
+    )
 
     candidates: int = 16
     """N, samples of the anchor per state among which the positives are chosen."""

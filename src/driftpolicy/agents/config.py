@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from driftpolicy.errors import FieldError
 
@@ -10,6 +10,9 @@ from driftpolicy.errors import FieldError
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AgentConfig:
     """What every method shares (arXiv 2605.07727, Table 5)."""
+
+    ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change nothing in the offline phase."""
 
     chunk_length: int = 5
     """H, control steps per decision (Q-chunking, Li et al. 2025)."""

@@ -8,7 +8,7 @@ slowly moving anchor ``pi_old`` proposes, which is a Wasserstein-2 gradient step
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,11 @@ from driftpolicy.networks import Pushforward
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DFPConfig(ImprovementConfig):
     """Hyperparameters of DFP; defaults for OGBench's cubes (arXiv 2605.07727, Table 5)."""
+
+    ONLINE_ONLY: ClassVar[frozenset[str]] = ImprovementConfig.ONLINE_ONLY | {
+        "improvement",
+        "soft_alpha",
+    }
 
     best_of: int = 16
     generated: int = 8

@@ -1,15 +1,13 @@
 """``dfp train``: a new run."""
 
 import argparse
-import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
 from driftpolicy.agents import METHODS, find_method
 from driftpolicy.cli.options import add_config_flags
-from driftpolicy.config import TrainConfig, resolve
+from driftpolicy.config import TrainConfig
 from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.presets import PRESETS
@@ -90,28 +88,24 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Create the run folder and train."""
-    from driftpolicy.runs.folder import RunFolder
+    """Create the run folders and train."""
+    from driftpolicy.api import create_runs
     from driftpolicy.training.launch import launch
 
-    given = {name: value for name, value in vars(options).items() if name not in _NOT_SETTINGS}
+    settings = {name: value for name, value in vars(options).items() if name not in _NOT_SETTINGS}
     if options.seeds and options.folder:
         raise UserError("--run names the folder of one run: with --seeds use --runs")
-    if options.seeds and "seed" in given:
+    if options.seeds and "seed" in settings:
         raise UserError("give --seed or --seeds, not both")
     if options.task and options.env:
         raise UserError(f"name a task or --env, not both: {options.task}, {options.env}")
-    task = OWN_PREFIX + options.env if options.env else options.task
-    folders = []
-    with contextlib.ExitStack() as locks:
-        for seeded in [{"seed": seed} for seed in options.seeds or ()] or [{}]:
-            config = resolve(task, options.method, options.preset, given | seeded)
-            folder = (
-                RunFolder(Path(options.folder))
-                if options.folder
-                else RunFolder.of(config, Path(options.runs))
-            )
-            locks.enter_context(folder.lock())
-            folder.create(config)
-            folders.append(folder)
+    each = [settings | {"seed": seed} for seed in options.seeds or ()] or [settings]
+    folders = create_runs(
+        OWN_PREFIX + options.env if options.env else options.task,
+        options.method,
+        each,
+        preset=options.preset,
+        runs=options.runs,
+        run=options.folder,
+    )
     return launch(folders, Console(), max_minutes=options.max_minutes)

@@ -36,6 +36,8 @@ class RunFolder:
         self.path = path
         self.config_file = path / "config.json"
         self.checkpoints = path / "checkpoints"
+        self.offline_end = self.checkpoints / "offline-end.npz"
+        """The run's checkpoint at the end of its offline phase, for runs that take it over."""
         self.eval_csv = path / "eval.csv"
         self.train_csv = path / "train.csv"
         self.summary = path / "summary.json"

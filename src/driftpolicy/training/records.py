@@ -54,6 +54,8 @@ class Records:
             self._log(phase)
         if due.evaluation:
             self._evaluate(phase)
+        if run.step == run.config.offline_steps and run.config.online_steps:
+            run.checkpoint(self._lengths()).write(run.folder.offline_end)
         if due.checkpoint:
             self.save()
         run.tick()
@@ -67,9 +69,12 @@ class Records:
         run = self.run
         if run.step == self._saved_step:
             return
-        lengths = {"eval": self._evaluations.length(), "train": self._training.length()}
-        run.checkpoint(lengths).save(run.folder.checkpoints)
+        run.checkpoint(self._lengths()).save(run.folder.checkpoints)
         self._saved_step = run.step
+
+    def _lengths(self) -> dict[str, int]:
+        """Return the bytes of the logs, once they are safely on disk."""
+        return {"eval": self._evaluations.length(), "train": self._training.length()}
 
     def _log(self, phase: str) -> None:
         run = self.run

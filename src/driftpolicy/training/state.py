@@ -20,6 +20,7 @@ from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
+from driftpolicy.training.offline_from import copy_logs, load_offline_end, source_of
 from driftpolicy.training.restore import new_agent, restore_agent
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.supply import Resident, Streamed, Supply
@@ -68,6 +69,8 @@ class RunState:
         self.agent = new_agent(config, *self.dims, self.keys.init)
         if saved := list_checkpoints(folder.checkpoints):
             self._restore(saved[-1])
+        elif source := source_of(config):
+            self._begin_online_from(source)
         beside = prior.beside_replay(config.online_prior)
         self.offline_prior = self._supply(prior)
         self.online_prior = self.offline_prior if beside is prior else self._supply(beside)
@@ -162,20 +165,32 @@ class RunState:
                 f"checkpoint {path} was made with another config than {self.folder.path}"
             )
         self._take(checkpoint, path)
+        self.replay.load(dict(checkpoint.replay))
+        self.owed = list(checkpoint.owed_marks)
         if checkpoint.online:
             self.collection = Collection(self.config, self.task, self.replay)
             self.collection.load(dict(checkpoint.collection))
 
+    def _begin_online_from(self, source: RunFolder) -> None:
+        """Begin where another run's offline phase ended.
+
+        Raises:
+            UserError: if it has not ended, or was made of other data or settings.
+        """
+        checkpoint = load_offline_end(self.config, source)
+        if checkpoint.data_id != self._data_id or checkpoint.scaling != self._scaling:
+            raise UserError(f"the offline phase of {source.path} was trained on other prior data")
+        self._take(checkpoint, source.offline_end)
+        copy_logs(checkpoint, source, self.folder)
+
     def _take(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Take over everything that a checkpoint holds but the environments."""
+        """Take over the agent, the counters and the logs of a checkpoint."""
         self.agent = restore_agent(self.agent, checkpoint, path)
         self.step = checkpoint.step
         self.wall_s = checkpoint.wall_s
         self.last_eval = None if checkpoint.last_eval is None else dict(checkpoint.last_eval)
         self.means = Means.load(checkpoint.means)
         self.log_lengths = dict(checkpoint.csv_lengths)
-        self.replay.load(dict(checkpoint.replay))
-        self.owed = list(checkpoint.owed_marks)
 
     def close(self) -> None:
         """End the environments and the reading of prior data."""

@@ -1,0 +1,131 @@
+"""The Python API: what ``dfp`` does, from Python, in as few words."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from driftpolicy.config import resolve
+from driftpolicy.errors import UserError
+from driftpolicy.runs import Run, load_run
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.training.launch import launch
+
+
+def train(
+    task: str | None = None,
+    method: str = "dfp",
+    *,
+    preset: str = "paper",
+    runs: str | Path = "runs",
+    run: str | Path | None = None,
+    max_minutes: float | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a policy, offline and then online, as ``dfp train`` does.
+
+    Ctrl-C and SIGTERM stop it with a checkpoint; :func:`resume` goes on.
+
+    Args:
+        task: the task's name; ``gymnasium:ID`` or ``gymnasium:file.py:function`` for an environment
+            of yours; None takes the preset's.
+        method: the method's name, or ``file.py:Class`` of yours.
+        preset: ``quickstart``, ``small`` or ``paper``.
+        runs: where the run's folder ``<task>/<method>/seed<k>`` is made.
+        run: the run's folder itself, instead.
+        max_minutes: stop with a checkpoint after so many minutes.
+        console: where progress is shown; by default the terminal.
+        **settings: fields of :class:`driftpolicy.config.TrainConfig` and of the method's config,
+            such as ``seed=1`` or ``best_of=4``.
+
+    Returns:
+        The run; ``run.finished`` says whether it came to its end.
+
+    Raises:
+        UserError: for everything that a user can mend, in one line.
+    """
+    (folder,) = create_runs(task, method, [settings], preset=preset, runs=runs, run=run)
+    launch([folder], console or Console(), max_minutes=max_minutes)
+    return load_run(folder.path)
+
+
+def train_seeds(
+    task: str | None,
+    method: str = "dfp",
+    *,
+    seeds: Sequence[int],
+    preset: str = "paper",
+    runs: str | Path = "runs",
+    max_minutes: float | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> list[Run]:
+    """Train several seeds side by side, each an ordinary run; on an accelerator as one program.
+
+    The arguments are those of :func:`train`.
+
+    Raises:
+        UserError: for everything that a user can mend; the other runs go on to their end first.
+    """
+    each = [settings | {"seed": seed} for seed in seeds]
+    folders = create_runs(task, method, each, preset=preset, runs=runs)
+    launch(folders, console or Console(), max_minutes=max_minutes)
+    return [load_run(folder.path) for folder in folders]
+
+
+def resume(
+    *paths: str | Path, max_minutes: float | None = None, console: Console | None = None
+) -> list[Run]:
+    """Continue runs from their last checkpoints, side by side, as ``dfp resume`` does.
+
+    Args:
+        *paths: the runs' folders.
+        max_minutes: stop with checkpoints after so many minutes.
+        console: where progress is shown; by default the terminal.
+
+    Raises:
+        UserError: for everything that a user can mend.
+    """
+    folders = [RunFolder(Path(path)) for path in paths]
+    for folder in folders:
+        folder.config()  # refuses a folder without a run before a lock file is made in it
+    launch(folders, console or Console(), max_minutes=max_minutes)
+    return [load_run(folder.path) for folder in folders]
+
+
+def create_runs(
+    task: str | None,
+    method: str,
+    settings: Sequence[Mapping[str, Any]],
+    *,
+    preset: str = "paper",
+    runs: str | Path = "runs",
+    run: str | Path | None = None,
+) -> list[RunFolder]:
+    """Make the folders of new runs, each with its config.
+
+    Args:
+        task: as in :func:`train`.
+        method: as in :func:`train`.
+        settings: of each run.
+        preset: as in :func:`train`.
+        runs: where the folders are made.
+        run: the folder of a single run, instead.
+
+    Raises:
+        UserError: for a mistake in the settings, or a folder that holds a run already.
+    """
+    if run is not None and len(settings) > 1:
+        raise UserError("several runs need a folder each: name where they are made (runs)")
+    folders = []
+    with contextlib.ExitStack() as locks:
+        for values in settings:
+            config = resolve(task, method, preset, values)
+            folder = RunFolder(Path(run)) if run else RunFolder.of(config, Path(runs))
+            locks.enter_context(folder.lock())
+            folder.create(config)
+            folders.append(folder)
+    return folders

@@ -1,0 +1,88 @@
+"""One offline phase for several online ones: a run begins where another's offline phase ended."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from driftpolicy.agents import find_method
+from driftpolicy.config import TrainConfig
+from driftpolicy.errors import UserError
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.runs.folder import RunFolder
+
+_FREE = frozenset(
+    {
+        *("agent", "method", "offline_from"),
+        *("online_steps", "warmup_steps", "num_envs", "overlap", "replay_capacity"),
+        *("online_prior", "checkpoint_every", "processes", "video", "loggers"),
+        *("collect_episodes", "data", "data_on", "data_cache", "skip_broken"),
+    }
+)
+"""Fields of a run that change nothing in its offline phase, or are compared in another way: the
+prior data by what identifies them, the method by its class and its settings."""
+
+
+def offline_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return everything in a config that decides the run's offline phase, but for the data."""
+    agent = config.agent
+    return {
+        "method": find_method(config.method).agent.__qualname__,
+        **_without(config, _FREE),
+        **_without(agent, agent.ONLINE_ONLY),
+    }
+
+
+def _without(settings: Any, left_out: frozenset[str]) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(settings)]
+    return {name: getattr(settings, name) for name in names if name not in left_out}
+
+
+def source_of(config: TrainConfig) -> RunFolder | None:
+    """Return the folder of the run whose offline phase is taken over, if any."""
+    if config.offline_from is None:
+        return None
+    return RunFolder(Path(config.offline_from.replace("{seed}", str(config.seed))).expanduser())
+
+
+def load_offline_end(config: TrainConfig, source: RunFolder) -> Checkpoint:
+    """Return the state of another run at the end of its offline phase.
+
+    Args:
+        config: of the run that takes it over.
+        source: the other run's folder.
+
+    Raises:
+        UserError: if that run has not got there, or its offline phase is another.
+    """
+    if not source.offline_end.is_file():
+        raise UserError(
+            f"{source.path} holds no state from the end of an offline phase: train that run up to "
+            "there first"
+        )
+    checkpoint = Checkpoint.load(source.offline_end)
+    checkpoint.require_current(source.offline_end)
+    ours, theirs = offline_settings(config), offline_settings(checkpoint.config)
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            raise UserError(
+                f"the offline phase of {source.path} is another: its {name} is "
+                f"{theirs.get(name)}, this run's {ours.get(name)}"
+            )
+    return checkpoint
+
+
+def copy_logs(checkpoint: Checkpoint, source: RunFolder, target: RunFolder) -> None:
+    """Copy the rows of a run's logs that belong to a checkpoint.
+
+    Raises:
+        UserError: if the source has lost rows.
+    """
+    lengths = checkpoint.csv_lengths
+    for theirs, ours, length in (
+        (source.eval_csv, target.eval_csv, lengths["eval"]),
+        (source.train_csv, target.train_csv, lengths["train"]),
+    ):
+        content = theirs.read_bytes()[:length] if theirs.is_file() else b""
+        if len(content) < length:
+            raise UserError(f"{theirs} has lost rows of its offline phase")
+        ours.write_bytes(content)
