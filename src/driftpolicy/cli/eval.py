@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
     if options.video:
         out = Path(options.video)
         filmed = film(
-            *(agent, task, out),
+            agent,
+            task,
+            out,
             seed=seed,
             episodes=options.video_episodes,
             key=key,
