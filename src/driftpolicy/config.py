@@ -184,14 +184,14 @@ def resolve(
     if task is None:
         raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
     agent_config = find_method(method).config
-    found = find_task(task)
-    for place in ((preset, found.benchmark), (preset, method, found.benchmark)):
+    benchmark = find_task(task).benchmark
+    for place in ((preset, benchmark), (preset, method, benchmark)):
         chosen |= PRESET_PLACES.get(place, {})
     phase = overrides.get("phase", "offline-to-online")
     values: dict[str, Any] = {}
     if phase == "offline-rl":  # what the setting is about, a preset does not change
         chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
-    values |= published_settings(method, found, phase)
+    values |= published_settings(method, find_task(task), phase)
     values |= chosen | dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}

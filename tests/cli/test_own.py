@@ -72,7 +72,7 @@ def test_training_mistakes(file, tmp_path, capsys):
     train = ("train", "--runs", tmp_path / "runs", *SETTINGS)
     cube = "cube-single-play-singletask-task1-v0"
     assert "name a task or --env, not both" in fails(capsys, *train, cube, "--env", ENV)
-    assert "--reward must be own without an environment of your own" in fails(
+    assert "--reward must be own without an environment of your own, not success" in fails(
         capsys, *train, cube, "--reward", "success"
     )
     ours = (*train, "--env", ENV)

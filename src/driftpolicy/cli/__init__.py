@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         return options.run(options)
     except FieldError as error:
-        from driftpolicy.report.command import flag  # imports JAX
+        from driftpolicy.flags import flag
 
         name = flag(error.field)
         print(f"dfp: {name} must be {error.meaning}, not {error.value}", file=sys.stderr)

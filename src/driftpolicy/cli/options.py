@@ -8,7 +8,7 @@ import types
 import typing
 from typing import Any
 
-from driftpolicy.report.command import flag
+from driftpolicy.flags import flag
 
 
 def add_config_flags(group: Any, config: type, *, skip: tuple[str, ...] = ()) -> None:

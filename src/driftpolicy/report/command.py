@@ -1,14 +1,10 @@
-"""How the command line spells what a config says."""
+"""The command that makes a run by hand."""
 
 import shlex
 from pathlib import Path
 
+from driftpolicy.flags import flag
 from driftpolicy.suites.suite import Cell
-
-
-def flag(name: str) -> str:
-    """Return the command line's spelling of a config field."""
-    return "--" + name.replace("_", "-")
 
 
 def command_of(cell: Cell, root: Path | None = None) -> str:
