@@ -68,9 +68,9 @@ class Machines:
         pass
 
 
-def drive(root: Path, machines: Machines, count: int = 3, stop=lambda: False) -> Driver:
+def drive(root: Path, machines: Machines, count: int = 3, stop=lambda: False, runs=None) -> Driver:
     reports = Reports()
-    driver = Driver(cells(count), root, reports)
+    driver = Driver(runs or cells(count), root, reports)
     driver.reports = reports
     driver.run(machines, stop)
     return driver

@@ -20,6 +20,7 @@ from driftpolicy.runs import Run
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.suites.cluster import Machines
 from driftpolicy.suites.matching import objection
+from driftpolicy.suites.sharing import find_offline_end, first_of_each
 from driftpolicy.suites.suite import Cell
 from driftpolicy.suites.watch import Pace, Rate, Snapshot, look_at
 from driftpolicy.training.launch import find_data
@@ -42,6 +43,8 @@ class Job:
     state: State = "waiting"
     """``elsewhere``: another driver's process or a person's makes it. ``foreign``: its folder holds
     another run, which is left alone."""
+    imitates: "Job | None" = None
+    """The run whose offline phase this one takes over, if it has come to its end."""
     error: str = ""
     """What went wrong last, in one line."""
     attempts: int = 0
@@ -54,6 +57,22 @@ class Job:
     """Of its process, while it is running."""
     saved: int = -1
     """The step of the last checkpoint when it was started, -1 if there was none."""
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether nothing is worth waiting for: no other run is making this offline phase."""
+        other = self.imitates
+        if other is None or self.folder.begun() or other.folder.offline_end.exists():
+            return True
+        return other.state not in ("waiting", "running", "elsewhere")
+
+    @property
+    def config_to_start(self) -> TrainConfig:
+        """Return the config with which the run starts: it takes over an offline phase if it can."""
+        source = find_offline_end(self.folder, self.config)
+        if source is None:
+            return self.config
+        return dataclasses.replace(self.config, offline_from=str(source.path.resolve()))
 
     @property
     def run(self) -> Run:
@@ -103,6 +122,10 @@ class Driver:
         self._report = report
         self._looked = 0.0
         self.jobs = [Job(cell, cell.folder(root), cell.config()) for cell in cells]
+        for job, place in zip(
+            self.jobs, first_of_each([job.config for job in self.jobs]), strict=True
+        ):
+            job.imitates = None if self.jobs[place] is job else self.jobs[place]
         for job in self.jobs:
             self._adopt(job)
             if job.state == "finished":
@@ -153,7 +176,7 @@ class Driver:
                 self._ended(by_handle[handle], error)
             self._look()
             if not self.stopping:
-                for job in [j for j in self.jobs if j.state == "waiting"]:
+                for job in [j for j in self.jobs if j.state == "waiting" and j.ready]:
                     if self.count("running") < self.slots:
                         self._start(job, machines)
             self._report(self, None, "")
@@ -195,7 +218,7 @@ class Driver:
         try:
             if not job.folder.config_file.exists():
                 with job.folder.lock():
-                    job.folder.create(job.config)
+                    job.folder.create(job.config_to_start)
         except UserError as error:
             job.state, job.error = "failed", str(error)
             self._report(self, job, "failed")

@@ -8,10 +8,14 @@ from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder
 
 FREE_FIELDS = frozenset(
-    ("data", "loggers", "log_every", "checkpoint_every", "processes", "video"),
+    (
+        *("data", "loggers", "log_every", "checkpoint_every", "processes", "video"),
+        "offline_from",
+    ),
 )
 """Settings in which a run made elsewhere may differ, since they change neither the training nor
-eval.csv. That a run's data are the right ones shows in its summary, not in a path."""
+eval.csv: a run that took over its offline phase is the run that made its own. That a run's data are
+the right ones shows in its summary, not in a path."""
 
 
 def difference(found: TrainConfig, wanted: TrainConfig) -> str:
