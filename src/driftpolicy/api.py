@@ -11,6 +11,7 @@ from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.runs import Run, load_run
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.training.accelerator import default_environments
 from driftpolicy.training.launch import launch
 
 
@@ -122,7 +123,10 @@ def create_runs(
         raise UserError("several runs need a folder each: name where they are made (runs)")
     folders = []
     with contextlib.ExitStack() as locks:
+        environments = default_environments(len(settings))
         for values in settings:
+            if environments > 1:
+                values = {"num_envs": environments} | dict(values)
             config = resolve(task, method, preset, values)
             folder = RunFolder(Path(run)) if run else RunFolder.of(config, Path(runs))
             locks.enter_context(folder.lock())

@@ -43,7 +43,8 @@ class TrainConfig:
     batch_size: int = 256
     """Windows per gradient step."""
     num_envs: int = 1
-    """Environments that collect online, each in a process; gradient steps stay one per step."""
+    """Environments that collect online, each in a process; gradient steps stay one per step. On an
+    accelerator dfp train gives a run what the cores can feed."""
     overlap: bool = True
     """Make a chunk's gradient steps while the next chunk is executed, which was therefore decided
     without them; off: decide after them, and wait."""

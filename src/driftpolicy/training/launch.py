@@ -16,6 +16,7 @@ from driftpolicy.progress import format_seconds
 from driftpolicy.runs import Run
 from driftpolicy.runs.curves import plot_curves
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.training.accelerator import keep_compiled_programs
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
@@ -42,6 +43,7 @@ def launch(
         UserError: for everything a user can mend.
     """
     stop = Stop(max_minutes)
+    keep_compiled_programs()
     with contextlib.ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder.lock())

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
-
+from driftpolicy.training.accelerator import has_accelerator
 from driftpolicy.training.offline import offline_phase
 from driftpolicy.training.online import online_phase
 from driftpolicy.training.records import Records
@@ -43,7 +42,7 @@ def train(
             trained to their end first.
     """
     if accelerate is None:
-        accelerate = jax.default_backend() != "cpu"
+        accelerate = has_accelerator()
     runs = [one.run for one in records]
     groups = side_by_side(records, accelerate=accelerate)
     for run in runs:

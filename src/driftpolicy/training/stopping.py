@@ -1,6 +1,7 @@
 """When to stop a run early: a signal, or a time limit."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ class Stop:
             self.signal = signal.Signals(number)
             signal.signal(number, before[number])
 
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python hears of signals in the main thread alone
+            return
         before: dict[int, Any] = {
             n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)
         }

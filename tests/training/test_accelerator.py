@@ -1,0 +1,31 @@
+"""What changes where there is an accelerator, on a machine that has none."""
+
+import os
+
+import jax
+import pytest
+
+from driftpolicy.training.accelerator import default_environments, keep_compiled_programs
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(40)))
+
+
+def test_environments_are_what_the_cores_can_feed(accelerator, monkeypatch):
+    assert [default_environments(runs) for runs in (1, 5, 100)] == [16, 8, 1]
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert default_environments(1) == 1
+
+
+def test_compiled_programs_are_kept_in_the_users_cache(accelerator, monkeypatch, tmp_path):
+    told = {}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    before = jax.config.jax_compilation_cache_dir
+    keep_compiled_programs()
+    assert told == (
+        {} if before else {"jax_compilation_cache_dir": f"{tmp_path}/driftpolicy/compiled"}
+    )
