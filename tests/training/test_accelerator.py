@@ -21,11 +21,15 @@ def test_environments_are_what_the_cores_can_feed(accelerator, monkeypatch):
 
 
 def test_compiled_programs_are_kept_in_the_users_cache(accelerator, monkeypatch, tmp_path):
-    told = {}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jax.config, "update", told.__setitem__)
-    before = jax.config.jax_compilation_cache_dir
-    keep_compiled_programs()
-    assert told == (
-        {} if before else {"jax_compilation_cache_dir": f"{tmp_path}/driftpolicy/compiled"}
-    )
+    name, mine = "jax_compilation_cache_dir", str(tmp_path / "mine")
+    before = jax.config.values[name]
+    try:
+        jax.config.update(name, mine)
+        keep_compiled_programs()
+        assert jax.config.values[name] == mine
+        jax.config.update(name, None)
+        keep_compiled_programs()
+        assert jax.config.values[name] == str(tmp_path / "driftpolicy" / "compiled")
+    finally:
+        jax.config.update(name, before)
