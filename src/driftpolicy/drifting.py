@@ -52,7 +52,7 @@ def mean_shift_field(
     *,
     bandwidth: float | Float[Array, ""],
 ) -> Float[Array, "points dim"]:
-    r"""The drifting field of the theory; Gaussian kernel ``k(x, y) = exp(-|x-y|^2 / 2h^2)``.
+    r"""Return the drifting field of the theory; Gaussian kernel ``k(x, y) = exp(-|x-y|^2 / 2h^2)``.
 
     .. math::
         V_{p,q}(x) = \frac{E_p[k(x,y)(y-x)]}{E_p[k(x,y)]} - \frac{E_q[k(x,y)(y-x)]}{E_q[k(x,y)]}
@@ -178,7 +178,7 @@ def drift_loss(
     kernel: Kernel = "laplace",
     form: Form = "two-sided",
 ) -> tuple[Float[Array, " batch"], DriftInfo]:
-    r"""The drifting loss of each state: the generator's samples regressed on themselves, drifted.
+    r"""Return each state's drifting loss: the generator's samples regressed on themselves, drifted.
 
     .. math::
         L = \frac{1}{GS} \sum_{g} \left\| \frac{X_g}{\sigma}

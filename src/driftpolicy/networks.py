@@ -33,7 +33,9 @@ def product(
 
 
 def round_weights(network: _Network, dtype: Any) -> _Network:
-    """The network with its weight matrices in ``dtype``: so are the factors of its products."""
+    """Return the network with its weight matrices in ``dtype``, as are then their products'
+    factors.
+    """
     return jax.tree.map(lambda array: array.astype(dtype) if array.ndim == 2 else array, network)
 
 
@@ -171,7 +173,7 @@ class Actor(eqx.Module):
         observation: Float[Array, "*batch observation"],
         noise: Float[Array, "*batch count chunk"],
     ) -> Float[Array, "*batch count chunk"]:
-        """The chunks, in [-1, 1], that these draws of ``N(0, I)`` become in each state."""
+        """Return the chunks, in [-1, 1], that these draws of ``N(0, I)`` become in each state."""
 
     def sample(
         self, observation: Float[Array, "*batch observation"], count: int, *, key: PRNGKeyArray

@@ -20,7 +20,7 @@ PLAIN_S = 10.0
 
 
 def format_bytes(count: int | float) -> str:
-    """A number of bytes in decimal units, three digits: ``999 B``, ``1.23 GB``."""
+    """Write a number of bytes in decimal units with three digits: ``999 B``, ``1.23 GB``."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if count < 999.5 or unit == "TB":
             break
@@ -29,7 +29,7 @@ def format_bytes(count: int | float) -> str:
 
 
 def format_seconds(seconds: int | float) -> str:
-    """A duration as ``5 s``, ``4 min 05 s``, ``3 h 07 min``."""
+    """Write a duration as ``5 s``, ``4 min 05 s``, ``3 h 07 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -101,7 +101,7 @@ class JobProgress:
             print(f"{self._label}: {self.status()}", file=self._stream, flush=True)
 
     def status(self) -> str:
-        """The numbers in words: ``37/100 episodes, 12.3/min, 5 min 07 s left``."""
+        """Put the numbers into words: ``37/100 episodes, 12.3/min, 5 min 07 s left``."""
         done = self._done or 0
         in_bytes = self._unit == "bytes"
         amount = format_bytes(done) if in_bytes else str(done)

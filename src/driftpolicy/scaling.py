@@ -12,7 +12,7 @@ from driftpolicy.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """An affine map per number, stored in every checkpoint of a run with data of one's own.
+    """An affine map per number, stored in the checkpoints of runs on custom data.
 
     An agent sees ``(observation - mean) / deviation`` and decides ``scaled`` in [-1, 1], which
     means ``low + (scaled + 1) * (high - low) / 2``. All in float32, here as in an exported policy.
@@ -30,7 +30,7 @@ class Scaling:
     def observations(
         self, raw: Float[np.ndarray, "*rows observation"]
     ) -> Float32[np.ndarray, "*rows observation"]:
-        """What the agent sees."""
+        """Convert observations from the user's units to the agent's."""
         mean = np.asarray(self.observation_mean, np.float32)
         deviation = np.asarray(self.observation_deviation, np.float32)
         return (np.asarray(raw, np.float32) - mean) / deviation
@@ -38,7 +38,7 @@ class Scaling:
     def raw_observations(
         self, seen: Float[np.ndarray, "*rows observation"]
     ) -> Float32[np.ndarray, "*rows observation"]:
-        """The inverse of :meth:`observations`."""
+        """Convert observations from the agent's units to the user's."""
         mean = np.asarray(self.observation_mean, np.float32)
         deviation = np.asarray(self.observation_deviation, np.float32)
         return mean + deviation * np.asarray(seen, np.float32)
@@ -46,14 +46,14 @@ class Scaling:
     def actions(
         self, raw: Float[np.ndarray, "*rows action"]
     ) -> Float32[np.ndarray, "*rows action"]:
-        """A user's actions as the agent's, clipped to [-1, 1]."""
+        """Convert actions from the user's units to the agent's, clipped to [-1, 1]."""
         low, high = self._bounds()
         return np.clip(2 * (np.asarray(raw, np.float32) - low) / (high - low) - 1, -1, 1)
 
     def raw_actions(
         self, scaled: Float[np.ndarray, "*rows action"]
     ) -> Float32[np.ndarray, "*rows action"]:
-        """The inverse of :meth:`actions` within the bounds; never beyond them."""
+        """Convert actions from the agent's units to the user's, never beyond the bounds."""
         low, high = self._bounds()
         raw = low + (np.asarray(scaled, np.float32) + 1) * (high - low) / 2
         return np.clip(raw, low, high)
@@ -62,12 +62,12 @@ class Scaling:
         return np.asarray(self.action_low, np.float32), np.asarray(self.action_high, np.float32)
 
     def to_json(self) -> dict[str, list[float]]:
-        """What a checkpoint's meta data hold under ``scaling``; exact."""
+        """Return what a checkpoint's meta data hold under ``scaling``; exact."""
         return {name: list(values) for name, values in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any] | None) -> "Scaling | None":
-        """The inverse of :meth:`to_json`; None for None, which means no scaling at all.
+        """Read what :meth:`to_json` returned; None stands for no scaling at all.
 
         Raises:
             UserError: if something is missing or unknown.

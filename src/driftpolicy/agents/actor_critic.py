@@ -37,7 +37,7 @@ class ActorCritic(Agent[_Config]):
     def create(
         cls, config: _Config, observation_dim: int, action_dim: int, key: PRNGKeyArray
     ) -> "ActorCritic":
-        """A fresh agent in the offline phase."""
+        """Return a fresh agent in the offline phase."""
         actor_key, critic_key = jax.random.split(key)
         chunk_dim = config.chunk_length * action_dim
         actor = cls.new_actor(config, observation_dim, chunk_dim, actor_key)
@@ -50,13 +50,13 @@ class ActorCritic(Agent[_Config]):
     def new_actor(
         cls, config: _Config, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> Actor:
-        """The actor's network or networks, fresh."""
+        """Return the fresh network or networks of the actor."""
 
     @abstractmethod
     def actor_loss(
         self, actor: Any, batch: Batch, guidance: Any, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
-        """What ``actor`` minimises; no other parameter may receive a gradient from it."""
+        """Return the loss of ``actor``, from which no other parameter may receive a gradient."""
 
     @abstractmethod
     def guidance(self, batch: Batch, key: PRNGKeyArray) -> Any:

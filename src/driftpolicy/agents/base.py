@@ -46,11 +46,11 @@ class Agent(eqx.Module, Generic[_Config]):
     def create(
         cls, config: _Config, observation_dim: int, action_dim: int, key: PRNGKeyArray
     ) -> "Agent":
-        """A fresh agent in the offline phase."""
+        """Return a fresh agent in the offline phase."""
 
     @abstractmethod
     def update(self, batch: Batch, key: PRNGKeyArray) -> tuple["Agent", Metrics]:
-        """One gradient step.
+        """Make one gradient step.
 
         The metrics have the same names in both phases (NaN: not measured); ``loss`` is the total,
         and the loops stop where it is not finite.
@@ -63,7 +63,7 @@ class Agent(eqx.Module, Generic[_Config]):
 
     @abstractmethod
     def start_online(self) -> "Agent":
-        """The agent at the switch from the offline to the online phase."""
+        """Return the agent as it is after the switch from the offline to the online phase."""
 
 
 def polyak(average: _Tree, current: _Tree, rate: float) -> _Tree:
@@ -74,7 +74,7 @@ def polyak(average: _Tree, current: _Tree, rate: float) -> _Tree:
 def valid_mean(
     values: Float[Array, "batch flat"], valid: Float[Array, "batch chunk"]
 ) -> Float[Array, ""]:
-    """The mean of what belongs to valid steps: only such actions may be imitated.
+    """Return the mean over valid steps: only their actions may be imitated.
 
     ``values`` holds H groups of numbers, one per step of the chunk. Zero if no step is valid.
     """

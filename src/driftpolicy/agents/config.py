@@ -61,11 +61,6 @@ class AgentConfig:
         choice(self, "terminal_windows", ("drop", "keep"))
 
 
-def flag(name: str) -> str:
-    """The command line's spelling of a config field."""
-    return "--" + name.replace("_", "-")
-
-
 def require(config: object, name: str, holds: bool, meaning: str) -> None:
     """Raise a :class:`FieldError` unless ``holds``."""
     if not holds:  # also true for NaN, which fails every comparison

@@ -23,7 +23,7 @@ class Critic(eqx.Module):
     def create(
         cls, config: AgentConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> "Critic":
-        """A fresh ensemble and a target equal to it."""
+        """Return a fresh ensemble with a target equal to it."""
         online = CriticEnsemble(
             observation_dim, chunk_dim, config.critic_hidden, members=config.critics, key=key
         )
@@ -44,7 +44,7 @@ class Critic(eqx.Module):
         return jax.lax.stop_gradient(batch.reward + factor * batch.mask * next_value)
 
     def weight(self, batch: Batch) -> Float[Array, " batch"]:
-        """Which windows count: those inside one episode and, if kept, those that terminated."""
+        """Weigh the windows: 1 inside one episode and, if kept, where one terminated; else 0."""
         inside = window_valid(batch)
         if self.config.terminal_windows == "drop":
             return inside
@@ -67,6 +67,6 @@ class Critic(eqx.Module):
         }
 
     def step(self, online: CriticEnsemble) -> "Critic":
-        """The critic with new online parameters and the target moved towards them."""
+        """Return the critic with new online parameters and the target moved towards them."""
         target = polyak(self.target, online, self.config.target_rate)
         return type(self)(online, target, self.config)

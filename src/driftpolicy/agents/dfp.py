@@ -78,7 +78,7 @@ class DFP(AnchoredActorCritic[DFPConfig]):
     def new_actor(
         cls, config: DFPConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> Pushforward:
-        """The one-step policy."""
+        """Return the one-step policy."""
         return Pushforward(observation_dim, chunk_dim, config.actor_hidden, key=key)
 
     def actor_loss(

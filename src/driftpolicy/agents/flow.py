@@ -79,7 +79,7 @@ class BehaviourFlow(Actor):
         observation: Float[Array, "*batch observation"],
         noise: Float[Array, "*batch count chunk"],
     ) -> Float[Array, "*batch count chunk"]:
-        """Where the flow carries the noise, clipped to [-1, 1]."""
+        """Carry the noise along the flow, and clip the result to [-1, 1]."""
         return jnp.clip(self.integrate(observation[..., None, :], noise), -1.0, 1.0)
 
 
@@ -106,7 +106,7 @@ class FlowPolicy(ImitatingActorCritic[FlowConfig]):
     def new_actor(
         cls, config: FlowConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> BehaviourFlow:
-        """The behaviour flow."""
+        """Return the behaviour flow."""
         field = VelocityField(observation_dim, chunk_dim, config.actor_hidden, key=key)
         return BehaviourFlow(field, config.flow_steps)
 

@@ -62,7 +62,7 @@ class FlowAndStudent(Actor):
         observation: Float[Array, "*batch observation"],
         noise: Float[Array, "*batch count chunk"],
     ) -> Float[Array, "*batch count chunk"]:
-        """The student's chunks, clipped to [-1, 1]."""
+        """Return the student's chunks, clipped to [-1, 1]."""
         return self.student.push(observation, noise)
 
 

@@ -86,7 +86,7 @@ class GaussianPolicy(Actor):
         observation: Float[Array, "*batch observation"],
         noise: Float[Array, "*batch count chunk"],
     ) -> Float[Array, "*batch count chunk"]:
-        """The mean, then a sample for each draw but the first, clipped to [-1, 1]."""
+        """Return the mean, then a sample for each draw but the first, clipped to [-1, 1]."""
         drawn = (jnp.arange(noise.shape[-2]) > 0).astype(noise.dtype)
         noise = lift(drawn[:, None], noise.ndim) * noise
         spread = lift(self.deviation(), noise.ndim) * noise
@@ -96,7 +96,7 @@ class GaussianPolicy(Actor):
 def new_policy(
     config: AgentConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
 ) -> GaussianPolicy:
-    """A fresh policy of deviation one."""
+    """Return a fresh policy of deviation one."""
     mlp = MLP(observation_dim, config.actor_hidden, chunk_dim, key=key)
     return GaussianPolicy(mlp, jnp.zeros(chunk_dim))
 
@@ -118,13 +118,13 @@ class BC(ImitatingActorCritic[BCConfig]):
     def new_actor(
         cls, config: BCConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> GaussianPolicy:
-        """The policy."""
+        """Return the policy."""
         return new_policy(config, observation_dim, chunk_dim, key)
 
     def actor_loss(
         self, actor: Any, batch: Batch, guidance: None, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
-        """The negative log-likelihood of the data."""
+        """Return the negative log-likelihood of the data."""
         loss = cloning_loss(actor, batch, jnp.ones_like(batch.reward))
         return loss, {"bc_loss": loss}
 
@@ -145,7 +145,7 @@ class PolicyAndValue(Actor):
         observation: Float[Array, "*batch observation"],
         noise: Float[Array, "*batch count chunk"],
     ) -> Float[Array, "*batch count chunk"]:
-        """The policy's chunks."""
+        """Return the policy's chunks."""
         return self.policy.push(observation, noise)
 
 
@@ -156,7 +156,7 @@ class IQL(ActorCritic[IQLConfig]):
     def new_actor(
         cls, config: IQLConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> PolicyAndValue:
-        """The policy and the value, the latter built like the critic's members."""
+        """Return the policy and the value, the latter built like the critic's members."""
         policy_key, value_key = jax.random.split(key)
         value = MLP(observation_dim, config.critic_hidden, 1, layer_norm=True, key=value_key)
         return PolicyAndValue(new_policy(config, observation_dim, chunk_dim, policy_key), value)

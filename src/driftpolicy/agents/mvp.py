@@ -137,7 +137,7 @@ class MVP(AnchoredActorCritic[MVPTopKConfig]):
     def new_actor(
         cls, config: MVPTopKConfig, observation_dim: int, chunk_dim: int, key: PRNGKeyArray
     ) -> MeanVelocity:
-        """The mean velocity, a function of two times."""
+        """Return the mean velocity, a function of two times."""
         field = VelocityField(observation_dim, chunk_dim, config.actor_hidden, times=2, key=key)
         return MeanVelocity(field)
 

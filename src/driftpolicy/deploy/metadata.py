@@ -57,12 +57,12 @@ class Metadata:
     """Of the packages that made the file."""
 
     def entries(self) -> dict[str, str]:
-        """What the file stores."""
+        """Return what the file stores."""
         return {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
 
     @classmethod
     def read(cls, entries: Mapping[str, str], path: str) -> "Metadata":
-        """The inverse of :meth:`entries`.
+        """Read what :meth:`entries` stored.
 
         Raises:
             UserError: naming ``path``, if it was not exported by this package, or out of date.

@@ -37,7 +37,7 @@ class Policy:
         self._buffers = _Buffers(self._session, self.metadata, self.batch or 1)
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The decision at one observation, or at a batch of them.
+        """Decide at one observation, or at a batch of them.
 
         Nothing is allocated but the result, as long as the batch stays of one size.
 
@@ -56,7 +56,7 @@ class Policy:
         return self._decide(observation)
 
     def act_from(self, observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """The decision made of this noise, ``[N, S]`` or ``[B, N, S]``; else as :meth:`act`."""
+        """Decide by this noise, ``[N, S]`` or ``[B, N, S]``; else as :meth:`act`."""
         buffers = self._take(observation)
         shape = buffers.noise.shape[-2 if np.ndim(observation) == 1 else -3 :]
         if np.shape(noise) != shape:

@@ -37,7 +37,7 @@ class Times:
         self._largest = max(self._largest, value)
 
     def quantile(self, part: float) -> float:
-        """Of those remembered, the least that ``part`` of them do not exceed; 0 of none."""
+        """Return the least time that ``part`` of those remembered do not exceed; 0 of none."""
         held = self._ring[: self._count]
         return float(np.quantile(held, part, method="higher")) if len(held) else 0.0
 

@@ -16,7 +16,7 @@ class Clock(Protocol):
     """Seconds from some moment on."""
 
     def now(self) -> float:
-        """The time."""
+        """Return the time."""
         ...
 
     def sleep_until(self, moment: float) -> None:

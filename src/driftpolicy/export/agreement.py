@@ -31,7 +31,7 @@ class Agreement:
     """States in which they chose different candidates of equal value."""
 
     def words(self) -> str:
-        """In one line."""
+        """Put the agreement into one line."""
         states = f"{self.states:,} states {self.where}".rstrip()
         text = f"agrees with JAX in {states}: largest difference {self.largest:.1e}"
         if self.ties:

@@ -46,7 +46,7 @@ class Decision:
     def candidates(
         self, observation: Float[Array, " observation"], noise: Float[Array, "n flat"]
     ) -> tuple[Float[Array, "n chunk action"], Float[Array, " n"]]:
-        """The chunks among which the decision chooses, and the critic's value of each."""
+        """Return the chunks among which the decision chooses, and the critic's value of each."""
         chunks, values = self._rule.candidates(self._seen(observation), noise)
         return self._in_task(chunks), values
 
@@ -77,7 +77,7 @@ def build_model(
     batch: int | None,
     opset: int,
 ) -> onnx.ModelProto:
-    """The function as an ONNX model: ``observation``, ``noise`` -> ``chunk``.
+    """Translate the function into an ONNX model: ``observation``, ``noise`` -> ``chunk``.
 
     Args:
         decide: traced for one state; a batch axis goes in front of everything.

@@ -34,7 +34,7 @@ class Graph:
         self._arrays: dict[tuple[Any, ...], onnx.TensorProto] = {}
 
     def constant(self, array: np.ndarray) -> str:
-        """The name of a stored array; equal arrays are stored once."""
+        """Store an array and return its name; equal arrays are stored once."""
         array = np.asarray(array, order="C")
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._arrays:
@@ -43,15 +43,15 @@ class Graph:
         return self._arrays[key].name
 
     def integers(self, *values: int) -> str:
-        """The name of a stored list of integers: axes, shapes."""
+        """Store a list of integers (axes, shapes) and return its name."""
         return self.constant(np.array(values, np.int64))
 
     def name_of(self, value: Value) -> str:
-        """The name under which a node takes ``value``."""
+        """Return the name under which a node takes ``value``."""
         return value.name if isinstance(value, Tensor) else self.constant(value)
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """The name of what ``operator`` makes of ``inputs``; equal nodes are made once."""
+        """Return the name of what ``operator`` makes of ``inputs``; equal nodes are made once."""
         key = (operator, inputs, tuple(sorted(attributes.items())))
         if key not in self._nodes:
             output = f"{operator.lower()}{len(self._nodes)}"
@@ -61,7 +61,7 @@ class Graph:
     def model(
         self, inputs: dict[str, tuple[int, ...]], output: tuple[str, Tensor], batch: int | str
     ) -> onnx.GraphProto:
-        """The finished graph.
+        """Return the finished graph.
 
         Args:
             inputs: the shape of each input by its name, without the batch axis.

@@ -17,7 +17,7 @@ RESAMPLES = 2000
 
 
 def mean_deviation(values: Float[np.ndarray, " seeds"]) -> tuple[float, float]:
-    """The mean and the sample deviation, ``sqrt(sum (x - mean)^2 / (n - 1))``; NaN for n = 1.
+    """Return mean and sample deviation, ``sqrt(sum (x - mean)^2 / (n - 1))``; NaN for n = 1.
 
     It is what the paper prints: its 0.4 ± 0.9 are four zeros and a two.
     """
@@ -38,20 +38,20 @@ def seed_interval(values: Float[np.ndarray, " seeds"]) -> tuple[float, float]:
 
 
 def interquartile_mean(scores: Scores) -> float:
-    """The mean of the middle half of all scores: a quarter is cut off at each end."""
+    """Return the mean of the middle half of all scores: a quarter is cut off at each end."""
     return float(stats.trim_mean(np.concatenate(scores), 0.25))
 
 
 def interquartile_interval(
     scores: Scores, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """The 95% interval of :func:`interquartile_mean`, by a bootstrap stratified by tasks."""
+    """Return the 95% interval of :func:`interquartile_mean`, by a bootstrap stratified by tasks."""
     draws = np.concatenate(_resample(scores, seed, resamples), axis=1)
     return _percentiles(np.asarray(stats.trim_mean(draws, 0.25, axis=1)))
 
 
 def probability_of_improvement(better: Scores, worse: Scores) -> float:
-    """The mean over tasks of ``P(X > Y) + P(X = Y) / 2``, X a seed of ``better``, Y of ``worse``.
+    """Return ``P(X > Y) + P(X = Y) / 2`` over tasks; X is a seed of ``better``, Y of ``worse``.
 
     The tasks of both must be the same, in the same order.
     """
@@ -61,7 +61,7 @@ def probability_of_improvement(better: Scores, worse: Scores) -> float:
 def improvement_interval(
     better: Scores, worse: Scores, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """The 95% interval of :func:`probability_of_improvement`; both sides are drawn anew."""
+    """Return the 95% interval of :func:`probability_of_improvement`; both sides are drawn anew."""
     first, second = _resample(better, seed, resamples), _resample(worse, seed + 1, resamples)
     return _percentiles(_improvement(first, second))
 

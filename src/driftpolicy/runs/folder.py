@@ -49,7 +49,7 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
-        """The folder of a config under ``root``."""
+        """Return the folder of a config under ``root``."""
         return cls(
             root / task_folder(config.task) / method_folder(config.method) / f"seed{config.seed}"
         )

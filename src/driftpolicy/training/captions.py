@@ -37,7 +37,7 @@ class Caption:
 def add_caption(
     frame: UInt8[np.ndarray, "height width 3"], caption: Caption
 ) -> UInt8[np.ndarray, "captioned width 3"]:
-    """The frame with the caption above it, :data:`HEIGHT` pixels higher."""
+    """Return the frame with the caption above it, :data:`HEIGHT` pixels higher."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (frame.shape[1], HEIGHT), _BACKGROUND)

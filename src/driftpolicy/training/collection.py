@@ -99,7 +99,7 @@ class Collection:
         return episode_seed(self._config.seed, _TRAINING, episode)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint stores."""
+        """Return what a checkpoint stores."""
         arrays: dict[str, np.ndarray] = {
             "episodes": self._episodes,
             "rewards": self._rewards,

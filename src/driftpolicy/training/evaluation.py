@@ -23,7 +23,7 @@ def evaluation_workers(task: Task, processes: int) -> Workers:
 
 
 def episode_seeds(seed: int, episodes: int) -> list[int]:
-    """The reset seeds of a run's evaluation episodes: functions of (seed, episode) alone."""
+    """Return the reset seeds of a run's evaluation episodes: functions of (seed, episode) alone."""
     return [episode_seed(seed, _EVALUATION, episode) for episode in range(episodes)]
 
 

@@ -27,16 +27,16 @@ class Means:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def mean(self, name: str) -> float:
-        """The mean so far, NaN where nothing was measured."""
+        """Return the mean so far, NaN where nothing was measured."""
         return self.sums[name] / self.counts[name] if name in self.sums else math.nan
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint; exact, since JSON keeps every digit of a float."""
+        """Return what a checkpoint stores; exact, since JSON keeps every digit of a float."""
         return {"sums": self.sums, "counts": self.counts}
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Means":
-        """The inverse of :meth:`state`."""
+        """Read what :meth:`state` returned."""
         means = cls()
         means.sums, means.counts = dict(state["sums"]), dict(state["counts"])
         return means
@@ -90,7 +90,7 @@ class _WandB:
 
 
 def open_sinks(names: Sequence[str], folder: Path, settings: Mapping[str, Any]) -> list[Sink]:
-    """The chosen loggers, in order.
+    """Open the chosen loggers, in order.
 
     Raises:
         UserError: naming the extra to install.

@@ -65,7 +65,7 @@ class Streamed:
         self._ahead: deque[tuple[tuple[int, int, int], Future[Fetched]]] = deque()
 
     def rows(self, first: int, count: int, steps: int, marks: Any) -> Fetched:
-        """The windows of ``count`` steps from ``first`` on, padded to ``steps``.
+        """Return the windows of ``count`` steps from ``first`` on, padded to ``steps``.
 
         With ``marks``, what the replay held at each of them, they are read at once: what is drawn
         was not known before. So is what stands in for a run that makes no step.

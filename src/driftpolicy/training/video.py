@@ -88,7 +88,7 @@ class FilmRunner(EpisodeRunner):
             self._film.render()  # fails here if nothing can be rendered
 
     def renderer(self) -> str:
-        """The name of what renders."""
+        """Return the name of what renders."""
         return os.environ["MUJOCO_GL"]
 
     def open(self, out: str, label: str) -> None:
@@ -104,13 +104,13 @@ class FilmRunner(EpisodeRunner):
         self._film.caption = Caption(title=f"{label}  {self._task.title}")
 
     def announce(self, value: float, episode: str) -> None:
-        """What the critic says of the chunk that is executed next, and which episode this is."""
+        """Note what the critic says of the chunk that comes next, and which episode this is."""
         self._film.caption = replace(self._film.caption, value=value, episode=episode)
         if self._film.caption.step == 0:
             self._film.frame()
 
     def execute(self, chunk: np.ndarray) -> np.ndarray | Episode:
-        """As in an evaluation; the last scene of an episode stands for a moment."""
+        """Execute a chunk as in an evaluation; an episode's last scene stands for a moment."""
         reply = super().execute(chunk)
         if isinstance(reply, Episode):
             self._film.frame(times=_FRAMES)
@@ -122,7 +122,7 @@ class FilmRunner(EpisodeRunner):
 
 
 def film_workers(task: Task) -> Workers:
-    """One process that can render, by ``MUJOCO_GL`` if set, else EGL, else OSMesa.
+    """Start one process that can render, by ``MUJOCO_GL`` if set, else EGL, else OSMesa.
 
     Raises:
         UserError: if neither works, naming what to install.
