@@ -33,9 +33,7 @@ def product(
 
 
 def round_weights(network: _Network, dtype: Any) -> _Network:
-    """Return the network with its weight matrices in ``dtype``, as are then their products'
-    factors.
-    """
+    """Return the network with its weight matrices, hence its products' factors, in ``dtype``."""
     return jax.tree.map(lambda array: array.astype(dtype) if array.ndim == 2 else array, network)
 
 
