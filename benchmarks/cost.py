@@ -91,7 +91,7 @@ def environment_steps() -> Callable[[], float]:
     import numpy as np
 
     from driftpolicy.envs.base import make_environment
-    from driftpolicy.envs.tasks import find_task
+    from driftpolicy.tasks.task import find_task
 
     environment = make_environment(find_task(TASK))
     environment.reset(0)

@@ -26,7 +26,7 @@ from common import (
 )
 
 from driftpolicy.envs.base import make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.task import find_task
 
 
 def environment_steps(count: int):

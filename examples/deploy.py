@@ -11,7 +11,7 @@ import numpy as np
 
 from driftpolicy.deploy import ChunkRunner, Policy, Report
 from driftpolicy.envs.base import Environment, make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 
 

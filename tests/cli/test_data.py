@@ -13,7 +13,7 @@ import pytest
 
 from driftpolicy.cli import data as command
 from driftpolicy.cli import main
-from driftpolicy.data import collect as collecting
+from driftpolicy.tasks.ogbench import collect as collecting
 from driftpolicy.data.files import read_npz, write_npz
 from tests.waiting import PATIENCE
 

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from driftpolicy.data.collect import Collector
+from driftpolicy.tasks.ogbench.collect import Collector
 from driftpolicy.data.files import write_npz
 from tests.waiting import PATIENCE
 

@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
 from driftpolicy.cli import main
-from driftpolicy.data import plain
+from driftpolicy.tasks.custom import plain
 from driftpolicy.deploy import Policy
-from driftpolicy.envs.ogbench import make_simulator, reset_simulator
-from driftpolicy.envs.tasks import TASKS, find_task, own_task
+from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
+from driftpolicy.tasks.task import TASKS, find_task, own_task
 from driftpolicy.export.observed import parts_of
 
 FAMILIES = sorted({task.family for task in TASKS.values() if task.benchmark == "ogbench"})

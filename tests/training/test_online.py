@@ -7,7 +7,7 @@ import pytest
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
 from driftpolicy.envs.base import Session, episode_seed, make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.training import updates
 from driftpolicy.training.evaluation import Decider

@@ -24,7 +24,7 @@ from driftpolicy.benchmark.watch import (
     read_folder,
     saved_step,
 )
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.launch import find_data

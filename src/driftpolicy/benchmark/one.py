@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from driftpolicy.benchmark.cluster import end_with_parent
-from driftpolicy.data.sources import missing_dataset, source_of
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.benchmark import missing_dataset, source_of
+from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.training.launch import launch
 from driftpolicy.training.run import RunFolder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from driftpolicy.benchmark.suite import Cell
-from driftpolicy.envs.tasks import find_task, own_words
+from driftpolicy.tasks.task import find_task, own_words
 from driftpolicy.errors import UserError
 
 PAPER = Path(__file__).parent / "paper"

@@ -15,7 +15,7 @@ from driftpolicy.benchmark.table import (
     format_steps,
     make_tables,
 )
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 
 _LISTED = 12  # incomplete cells named one by one

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.cli.inspecting import inspect
-from driftpolicy.data.collect import EPISODE_STEPS
+from driftpolicy.tasks.ogbench.collect import EPISODE_STEPS
 from driftpolicy.data.download import download as download_data
-from driftpolicy.data.sources import find_task_of, source_of
+from driftpolicy.tasks.benchmark import find_task_of, source_of
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_bytes, format_seconds
 
@@ -150,8 +150,8 @@ def _interrupted(then: str) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Replay demonstrations; 1 where one that succeeded no longer does."""
-    from driftpolicy.data.demos import DemoFile
-    from driftpolicy.data.verify import mismatches, replay
+    from driftpolicy.tasks.robomimic.demonstrations import DemoFile
+    from driftpolicy.tasks.robomimic.verify import mismatches, replay
 
     console = Console(highlight=False)
     if options.demos < 1:

@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
     """Print a table; exit status 1 if something that training needs is missing."""
     import jax
 
-    from driftpolicy.data.ogbench import COLLECTED_FOLDER, PUBLISHED_FOLDER
-    from driftpolicy.envs.tasks import find_task
+    from driftpolicy.tasks.ogbench.dataset import COLLECTED_FOLDER, PUBLISHED_FOLDER
+    from driftpolicy.tasks.task import find_task
     from driftpolicy.training.video import film_workers
 
     console = Console()

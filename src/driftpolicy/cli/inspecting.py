@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.data import own, plain
-from driftpolicy.data.checks import findings, short_episodes
+from driftpolicy.tasks.custom.checks import findings, short_episodes
 from driftpolicy.data.shards import heads
-from driftpolicy.data.summary import Summary, rewards, summarise, summarise_demonstrations
-from driftpolicy.envs.tasks import Task, find_task, own_task
+from driftpolicy.tasks.ogbench.summary import Summary, rewards, summarise, summarise_demonstrations
+from driftpolicy.tasks.task import Task, find_task, own_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 
@@ -48,7 +48,7 @@ def inspect(options: argparse.Namespace) -> int:
 def _recorded(source: str, environment: str | None) -> list[dict[str, str]]:
     """Data of one's own, compared with an environment if there is one."""
     from driftpolicy.agents.base import AgentConfig
-    from driftpolicy.envs.gymnasium import probe
+    from driftpolicy.tasks.custom.environment import probe
 
     facts = probe(own_task(environment)) if environment else None
     path = own.find_source(source)

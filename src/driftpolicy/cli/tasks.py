@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from driftpolicy.envs.tasks import TASKS
+from driftpolicy.tasks.task import TASKS
 
 
 def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:

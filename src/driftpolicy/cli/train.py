@@ -9,7 +9,7 @@ from rich.console import Console
 
 from driftpolicy.agents import METHODS
 from driftpolicy.cli.options import add_config_flags
-from driftpolicy.envs.tasks import OWN_PREFIX
+from driftpolicy.tasks.task import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig, method_of, resolve
 from driftpolicy.training.presets import PRESETS

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import move, write_atomically
-from driftpolicy.data.sources import find_task_of, source_of
+from driftpolicy.tasks.benchmark import find_task_of, source_of
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 

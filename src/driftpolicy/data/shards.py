@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from driftpolicy.data import ogbench
+from driftpolicy.tasks.ogbench import dataset as ogbench
 from driftpolicy.data.files import MappedRows, member_shape, read_npz, write_npz
 from driftpolicy.data.transitions import Dataset, Rows
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 from driftpolicy.scaling import Scaling
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 
 def sharded(task: Task, path: Path) -> bool:
-    """Whether what :func:`driftpolicy.data.sources.Source.find_dataset` found are shards."""
+    """Whether what :func:`driftpolicy.tasks.benchmark.Source.find_dataset` found are shards."""
     return task.benchmark == "ogbench" and path.is_dir()
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
 
 
@@ -72,15 +72,15 @@ def make_environment(task: Task, *, render_size: int = 480) -> Environment:
         UserError: if the task's simulator is not there.
     """
     if task.benchmark == "ogbench":
-        from driftpolicy.envs.ogbench import OGBenchEnvironment
+        from driftpolicy.tasks.ogbench.environment import OGBenchEnvironment
 
         return OGBenchEnvironment(task, render_size)
     if task.benchmark == "robomimic":
-        from driftpolicy.envs.robomimic import RobomimicEnvironment
+        from driftpolicy.tasks.robomimic.environment import RobomimicEnvironment
 
         return RobomimicEnvironment(task, render_size)
     if task.benchmark == "gymnasium":
-        from driftpolicy.envs.gymnasium import GymnasiumEnvironment
+        from driftpolicy.tasks.custom.environment import GymnasiumEnvironment
 
         return GymnasiumEnvironment(task)
     raise UserError(f"no simulator for the benchmark {task.benchmark!r}")

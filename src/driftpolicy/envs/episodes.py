@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from driftpolicy.envs.base import Environment, Session, make_environment
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.task import Task
 
 
 class Episode(NamedTuple):

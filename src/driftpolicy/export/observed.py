@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from driftpolicy.data.shards import sharded
-from driftpolicy.data.sources import source_of
-from driftpolicy.envs import robomimic
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.benchmark import source_of
+from driftpolicy.tasks.robomimic import environment as robomimic
+from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig
 

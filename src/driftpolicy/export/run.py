@@ -16,8 +16,8 @@ from jaxtyping import Float32
 from driftpolicy.agents.actor_critic import ActorCritic
 from driftpolicy.data.files import read_npz, write_atomically
 from driftpolicy.deploy import Metadata, Policy
-from driftpolicy.envs import robomimic
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.robomimic import environment as robomimic
+from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe

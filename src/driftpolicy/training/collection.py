@@ -11,7 +11,7 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.task import Task
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.logs import Means

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import choice, flag, require
-from driftpolicy.envs.tasks import Own, Task, find_task
+from driftpolicy.tasks.task import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
 from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published

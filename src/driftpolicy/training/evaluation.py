@@ -14,7 +14,7 @@ from driftpolicy.agents import Agent
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.task import Task
 
 _EVALUATION = 2  # names the stream of episode seeds; training's is another
 

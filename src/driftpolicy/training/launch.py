@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from driftpolicy import __version__
-from driftpolicy.data.checks import accept, short_episodes
+from driftpolicy.tasks.custom.checks import accept, short_episodes
 from driftpolicy.data.shards import open_shards, sharded
-from driftpolicy.data.sources import missing_dataset, source_of
+from driftpolicy.tasks.benchmark import missing_dataset, source_of
 from driftpolicy.data.transitions import Prior
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import write_atomically
-from driftpolicy.envs.tasks import OWN_PREFIX
+from driftpolicy.tasks.task import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.training.config import TrainConfig
 

@@ -17,7 +17,7 @@ from driftpolicy.envs.base import Environment, Step, make_environment
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.opengl import PACKAGES, no_opengl
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.tasks import Task, own_words
+from driftpolicy.tasks.task import Task, own_words
 from driftpolicy.errors import UserError
 from driftpolicy.training.captions import Caption, add_caption
 from driftpolicy.training.evaluation import Decider, episode_seeds
