@@ -18,7 +18,7 @@ import numpy as np
 from driftpolicy.agents import DFPConfig
 from driftpolicy.batch import Batch
 from driftpolicy.data.transitions import Dataset
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import advance_together

@@ -12,7 +12,7 @@ import time
 import jax
 from common import SMALL, Figure, arguments, report
 
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.config import resolve
 from driftpolicy.training.evaluation import evaluate, evaluation_workers
 from driftpolicy.training.restore import RunKeys, new_agent

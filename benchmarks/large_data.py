@@ -22,8 +22,8 @@ from memory import resident
 
 from driftpolicy.data.files import write_npz
 from driftpolicy.tasks.ogbench.dataset import load_dataset
-from driftpolicy.data.shards import open_shards
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.ogbench.shards import open_shards
+from driftpolicy.tasks.registry import find_task
 
 TASK = "cube-quadruple-play-100m-singletask-task2-v0"
 DIMENSIONS = {"observations": 55, "actions": 5, "qpos": 42, "qvel": 38}

@@ -17,8 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import in_turn, milliseconds
 
-from driftpolicy.tasks.benchmark import source_of
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.checkpoints import checkpoint_of
 from driftpolicy.training.restore import load_agent
 

@@ -6,8 +6,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from driftpolicy.policy import load_policy as load_policy
+    from driftpolicy.tasks.registry import register as register
 
-__all__ = ["__version__", "load_policy"]
+__all__ = ["__version__", "load_policy", "register"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from driftpolicy.policy import load_policy
 
         return load_policy
+    if name == "register":
+        from driftpolicy.tasks.registry import register
+
+        return register
     raise AttributeError(f"module 'driftpolicy' has no attribute {name!r}")

@@ -17,8 +17,8 @@ from driftpolicy.benchmark.report import make_report
 from driftpolicy.benchmark.results import read_results
 from driftpolicy.benchmark.suite import Cell, Suite, find_suite
 from driftpolicy.cli import main
-from driftpolicy.tasks.task import TASKS, find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.run import RunFolder
 from tests.films import write_film
 

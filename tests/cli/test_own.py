@@ -10,8 +10,8 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from driftpolicy.cli import main
 from driftpolicy.tasks.custom import plain
 from driftpolicy.training.captions import HEIGHT
-from tests.tasks.custom.recordings import demonstrate, write_lerobot, write_minari
 from tests.tasks.custom import own
+from tests.tasks.custom.recordings import demonstrate, write_lerobot, write_minari
 
 ENV = f"{Path(own.__file__)}:make"
 SETTINGS = [

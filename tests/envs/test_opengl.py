@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from driftpolicy.envs.opengl import no_opengl, with_opengl_or_without, without_opengl
-from driftpolicy.tasks.robomimic.environment import require_robosuite
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.robomimic.environment import require_robosuite
 from driftpolicy.training.video import film_workers
 from tests.opengl import BARE
 
@@ -24,8 +24,8 @@ BOTH = [pytest.param(CUBE, id="ogbench"), pytest.param(LIFT, id="robomimic", mar
 STEP = """
 import os, sys
 import numpy as np
-from driftpolicy.envs.base import make_environment
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.registry import make_environment
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.errors import UserError
 
 def variables():

@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from driftpolicy.envs.base import Environment, Session, episode_seed, make_environment
-from driftpolicy.tasks.task import TASKS, find_task
+from driftpolicy.envs.base import Environment, Session, episode_seed
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task, make_environment
 
 CUBE = "cube-single-play-singletask-task1-v0"
 NAMES = (

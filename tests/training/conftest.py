@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from driftpolicy.agents import METHODS
-from driftpolicy.tasks.ogbench.collect import Collector
 from driftpolicy.data.files import write_npz
+from driftpolicy.tasks.ogbench.collect import Collector
 from driftpolicy.tasks.ogbench.dataset import load_dataset
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import train

@@ -6,9 +6,9 @@ import pytest
 
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
-from driftpolicy.envs.base import Session, episode_seed, make_environment
-from driftpolicy.tasks.task import find_task
+from driftpolicy.envs.base import Session, episode_seed
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task, make_environment
 from driftpolicy.training import updates
 from driftpolicy.training.evaluation import Decider
 from driftpolicy.training.loop import train

@@ -10,18 +10,18 @@ import pytest
 from rich.console import Console
 
 from driftpolicy import load_policy
-from driftpolicy.tasks.custom import plain
-from driftpolicy.tasks.custom.dataset import load_dataset
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.custom import plain
+from driftpolicy.tasks.custom.dataset import load_dataset
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training import checkpoints, video
 from driftpolicy.training.config import TrainConfig, resolve
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.run import RunFolder
-from tests.tasks.custom.recordings import demonstrate
 from tests.tasks.custom import own
+from tests.tasks.custom.recordings import demonstrate
 
 from .conftest import assert_same_run, run_to_end, tiny, trainer_of
 

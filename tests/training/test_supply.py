@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.shards import open_shards
 from driftpolicy.data.transitions import Fetched, WindowSpec, draw_windows
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.ogbench.shards import open_shards
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.run import RunFolder
 from driftpolicy.training.supply import AHEAD, Resident, Streamed
 from driftpolicy.training.updates import step_keys

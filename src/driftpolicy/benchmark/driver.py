@@ -24,8 +24,8 @@ from driftpolicy.benchmark.watch import (
     read_folder,
     saved_step,
 )
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.launch import find_data
 from driftpolicy.training.run import RunFolder

@@ -12,7 +12,7 @@ from driftpolicy.agents.base import flag
 from driftpolicy.benchmark.published import task_title
 from driftpolicy.benchmark.results import Result
 from driftpolicy.benchmark.suite import Cell
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.registry import find_task
 
 _PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from driftpolicy.benchmark.suite import Cell
-from driftpolicy.tasks.task import find_task, own_words
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 
 PAPER = Path(__file__).parent / "paper"
 STEPS = (1_000_000, 1_000_000)
@@ -52,7 +52,7 @@ def task_words(name: str) -> tuple[str, str]:
     if task.benchmark == "robomimic":
         return task.family, task.kind
     if task.benchmark == "gymnasium":
-        return own_words(task.environment)
+        return task.heading
     raise UserError(f"no titles for the benchmark {task.benchmark!r}")
 
 

@@ -15,8 +15,8 @@ from driftpolicy.benchmark.table import (
     format_steps,
     make_tables,
 )
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 
 _LISTED = 12  # incomplete cells named one by one
 
@@ -84,7 +84,7 @@ def _provenance(results: Sequence[Result]) -> Iterable[str]:
     silent = 0
     for result in results:
         data = result.summary.get("data")
-        own = find_task(result.cell.task).own  # whose data nobody publishes
+        own = find_task(result.cell.task).custom  # whose data nobody publishes
         if own is None and isinstance(data, dict) and data.get("origin") != "published":
             collected[task_title(result.cell.task)] = None
         silent += bool(result.evaluations) and not isinstance(data, dict)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from driftpolicy.tasks.task import TASKS
+from driftpolicy.tasks.registry import task_names
 
 
 def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
 
 def run(options: argparse.Namespace) -> int:
     """Print the names, one a line."""
-    for name in TASKS:
+    for name in task_names():
         if all(word in name for word in options.words):
             print(name)
     return 0

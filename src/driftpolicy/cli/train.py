@@ -9,8 +9,8 @@ from rich.console import Console
 
 from driftpolicy.agents import METHODS
 from driftpolicy.cli.options import add_config_flags
-from driftpolicy.tasks.task import OWN_PREFIX
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.tasks import CUSTOM_PREFIX
 from driftpolicy.training.config import TrainConfig, method_of, resolve
 from driftpolicy.training.presets import PRESETS
 
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("give --seed or --seeds, not both")
     if options.task and options.env:
         raise UserError(f"name a task or --env, not both: {options.task}, {options.env}")
-    task = OWN_PREFIX + options.env if options.env else options.task
+    task = CUSTOM_PREFIX + options.env if options.env else options.task
     folders = []
     with contextlib.ExitStack() as locks:
         for own in [{"seed": seed} for seed in options.seeds or ()] or [{}]:

@@ -16,18 +16,16 @@ from jaxtyping import Float32
 from driftpolicy.agents.actor_critic import ActorCritic
 from driftpolicy.data.files import read_npz, write_atomically
 from driftpolicy.deploy import Metadata, Policy
-from driftpolicy.tasks.robomimic import environment as robomimic
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
-from driftpolicy.export.observed import parts_of, prior_observations
+from driftpolicy.export.observed import prior_observations
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training import checkpoints
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.restore import load_agent
 
-_CONTROL_RATES = {"ogbench": 20.0, "robomimic": float(robomimic.CONTROL_RATE)}
 _PACKAGES = ("driftpolicy", "jax", "numpy", "onnx", "onnxruntime")
 
 
@@ -107,14 +105,14 @@ def _describe(
         task=config.task,
         method=config.method,
         observation_dim=observation_dim,
-        observation_parts=parts_of(task, observation_dim),
+        observation_parts=benchmark_of(task).observation_parts(task, observation_dim),
         observation_low=known.min(axis=0).tolist() if len(known) else None,
         observation_high=known.max(axis=0).tolist() if len(known) else None,
         action_dim=action_dim,
         action_low=list(scaling.get("action_low", [-1.0] * action_dim)),
         action_high=list(scaling.get("action_high", [1.0] * action_dim)),
         chunk_length=config.agent.chunk_length,
-        control_rate=meta.get("control_rate") or _CONTROL_RATES.get(task.benchmark),
+        control_rate=meta.get("control_rate") or benchmark_of(task).control_rate,
         noise_shape=list(agent.noise_shape),
         step=meta["step"],
         data=_origin(checkpoint, meta),

@@ -11,6 +11,7 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
+from driftpolicy.tasks.registry import environment_maker
 from driftpolicy.tasks.task import Task
 from driftpolicy.training.config import TrainConfig
 from driftpolicy.training.evaluation import Decider
@@ -32,7 +33,10 @@ class Collection:
         self._config = config
         self._replay = replay
         own = config.overlap or count > 1
-        self._players = Workers(count, Player, task) if own else InProcess(Player(task))
+        make = environment_maker(task)
+        self._players: Workers[Player] | InProcess[Player] = (
+            Workers(count, Player, make) if own else InProcess(Player(make))
+        )
         self._running: dict[int, np.ndarray] = {}  # the actions each is executing
         self._observations: list[np.ndarray] = [np.zeros(0)] * count
         self._pending: list[np.ndarray] = [np.zeros((0, 0), np.float32)] * count
@@ -43,7 +47,7 @@ class Collection:
     def start(self) -> None:
         """Begin the first episodes."""
         for i, episode in enumerate(self._episodes):
-            self._observations[i] = self._players.call(i, "begin", self._seed(int(episode)))
+            self._observations[i] = self._players.call(i, Player.begin, self._seed(int(episode)))
             self._replay.start_episode(self._observations[i], i)
 
     @property
@@ -68,7 +72,7 @@ class Collection:
             if len(actions):
                 self._running[i] = actions
                 following = self._seed(int(self._episodes[i]) + count)
-                self._players.submit(i, "play", actions, following)
+                self._players.submit(i, Player.play, actions, following)
 
     def results(self, means: Means) -> Iterator[None]:
         """Wait for what was submitted; yields after each step, once it is in the replay."""
@@ -113,7 +117,7 @@ class Collection:
         }
         for i, pending in enumerate(self._pending):
             arrays[f"{i}.pending"] = pending
-            for name, array in self._players.call(i, "state").items():
+            for name, array in self._players.call(i, Player.state).items():
                 arrays[f"{i}.environment.{name}"] = array
         return arrays
 
@@ -134,7 +138,7 @@ class Collection:
                 for name, array in arrays.items()
                 if name.startswith(begins)
             }
-            self._observations[i] = self._players.call(i, "load", state)
+            self._observations[i] = self._players.call(i, Player.load, state)
 
     def close(self) -> None:
         """End the processes."""

@@ -9,13 +9,16 @@ from typing import Any, Literal
 
 from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import choice, flag, require
-from driftpolicy.tasks.task import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.task import CustomSettings, Task
 from driftpolicy.training.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published
 
 LOGGERS = ("tensorboard", "wandb")
-_OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
+_OWN_FIELDS = tuple(
+    field.name for field in dataclasses.fields(CustomSettings) if field.name != "scaling"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,8 +120,8 @@ class TrainConfig:
         require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
-        for name in _OWN_FIELDS if find_task(self.task).own is None else ():
-            if getattr(self, name) != getattr(Own, name):
+        for name in _OWN_FIELDS if find_task(self.task).custom is None else ():
+            if getattr(self, name) != getattr(CustomSettings, name):
                 raise UserError(f"{flag(name)} is for an environment of your own (--env)")
 
     def environment(self, scaling: Scaling | None = None) -> Task:
@@ -128,10 +131,10 @@ class TrainConfig:
             scaling: of its data, once they are read.
         """
         task = find_task(self.task)
-        if task.own is None:
+        if task.custom is None:
             return task
         chosen = {name: getattr(self, name) for name in _OWN_FIELDS}
-        return dataclasses.replace(task, own=Own(**chosen, scaling=scaling))
+        return dataclasses.replace(task, custom=CustomSettings(**chosen, scaling=scaling))
 
     @property
     def total_steps(self) -> int:

@@ -14,14 +14,15 @@ from driftpolicy.agents import Agent
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
+from driftpolicy.tasks.registry import environment_maker
 from driftpolicy.tasks.task import Task
 
 _EVALUATION = 2  # names the stream of episode seeds; training's is another
 
 
-def evaluation_workers(task: Task, processes: int) -> Workers:
+def evaluation_workers(task: Task, processes: int) -> Workers[EpisodeRunner]:
     """Processes to evaluate in; start them once per run."""
-    return Workers(processes, EpisodeRunner, task)
+    return Workers(processes, EpisodeRunner, environment_maker(task))
 
 
 class Decider:
@@ -92,7 +93,7 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
 
 
 def evaluate(
-    agent: Agent, workers: Workers, *, seed: int, episodes: int, key: PRNGKeyArray
+    agent: Agent, workers: Workers[EpisodeRunner], *, seed: int, episodes: int, key: PRNGKeyArray
 ) -> list[Episode]:
     """Run ``episodes`` episodes; the result is the same for any number of workers.
 
@@ -109,7 +110,7 @@ def evaluate(
         nonlocal started
         if started < episodes:
             running[worker] = (started, decide.noise(jax.random.fold_in(key, started)))
-            workers.submit(worker, "reset", seeds[started])
+            workers.submit(worker, EpisodeRunner.reset, seeds[started])
             started += 1
 
     for worker in range(len(workers)):
@@ -121,7 +122,7 @@ def evaluate(
                 results[episode] = reply
                 start(worker)
             else:
-                workers.submit(worker, "execute", decide(reply, next(noise)))
+                workers.submit(worker, EpisodeRunner.execute, decide(reply, next(noise)))
     return [results[episode] for episode in range(episodes)]
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import write_atomically
-from driftpolicy.tasks.task import OWN_PREFIX
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.tasks import CUSTOM_PREFIX
 from driftpolicy.training.config import TrainConfig
 
 
 def task_folder(task: str) -> str:
     """Of a task's name what suits a folder's, or a part of an address: one word without colons."""
-    return re.sub(r"[^\w.=-]+", "-", task.removeprefix(OWN_PREFIX)).strip("-.")
+    return re.sub(r"[^\w.=-]+", "-", task.removeprefix(CUSTOM_PREFIX)).strip("-.")
 
 
 class RunFolder:

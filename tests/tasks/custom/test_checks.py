@@ -5,11 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from driftpolicy.tasks.custom.checks import Finding, accept, findings, short_episodes
-from driftpolicy.tasks.custom.recording import Recording, Trajectory, trajectory
-from driftpolicy.envs.base import Facts
-from driftpolicy.tasks.task import Own
+from driftpolicy.data.checks import Finding, accept, short_episodes
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.probe import Facts
+from driftpolicy.tasks.custom.recording import Recording, Trajectory, trajectory
 
 LOW, HIGH = np.array([-1.0, 0.0]), np.array([1.0, 10.0])
 FACTS = Facts(3, LOW, HIGH, 20.0, True, True)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftpolicy.tasks.custom import plain
-from driftpolicy.tasks.custom.dataset import load_dataset
-from driftpolicy.tasks.benchmark import Source, source_of
 from driftpolicy.data.transitions import Dataset
-from driftpolicy.tasks.task import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.benchmark import Source
+from driftpolicy.tasks.custom import plain
+from driftpolicy.tasks.custom.dataset import load_dataset
+from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.task import Task
 from tests.tasks.custom import own
 
 from .recordings import demonstrate, write_lerobot

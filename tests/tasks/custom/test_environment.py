@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftpolicy.envs.base import Environment, Session, make_environment
-from driftpolicy.tasks.custom.environment import GymnasiumEnvironment, probe
-from driftpolicy.tasks.task import Own, Task, find_task
+from driftpolicy.envs.base import Environment, Session
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.custom.environment import GymnasiumEnvironment
+from driftpolicy.tasks.custom.probe import probe
+from driftpolicy.tasks.registry import find_task, make_environment
+from driftpolicy.tasks.task import Task
 
 from . import own
 

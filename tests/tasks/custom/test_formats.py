@@ -9,9 +9,9 @@ import pytest
 
 from driftpolicy.data import lerobot, minari, plain
 from driftpolicy.data.files import write_npz
+from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.dataset import describe, find_source, format_of
 from driftpolicy.tasks.custom.recording import Recording
-from driftpolicy.errors import UserError
 
 from .recordings import demonstrate, need, write_hdf5, write_lerobot, write_minari
 

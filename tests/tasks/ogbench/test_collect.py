@@ -9,11 +9,11 @@ from importlib import metadata
 import numpy as np
 import pytest
 
+from driftpolicy.data.files import read_npz
+from driftpolicy.errors import UserError
 from driftpolicy.tasks.ogbench import collect as collecting
 from driftpolicy.tasks.ogbench.collect import Collector, collect, cube_in_sight
-from driftpolicy.data.files import read_npz
 from driftpolicy.tasks.ogbench.dataset import describe
-from driftpolicy.errors import UserError
 from tests import statistical
 
 STEPS = 30

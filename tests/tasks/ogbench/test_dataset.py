@@ -10,17 +10,12 @@ import pytest
 
 from driftpolicy.data import ogbench, summary
 from driftpolicy.data.files import write_npz
-from driftpolicy.tasks.ogbench.dataset import (
-    collected_path,
-    describe,
-    find_dataset,
-    load_dataset,
-)
-from driftpolicy.tasks.benchmark import find_task_of, missing_dataset
-from driftpolicy.tasks.ogbench.summary import summarise
-from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.ogbench.dataset import describe, find_dataset, load_dataset
+from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
+from driftpolicy.tasks.ogbench.places import collected_path
+from driftpolicy.tasks.ogbench.summary import summarise
+from driftpolicy.tasks.registry import find_task
 
 TASKS = {
     "cube-double": "cube-double-play-singletask-task2-v0",

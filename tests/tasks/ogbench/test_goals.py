@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from driftpolicy.envs.base import make_environment
 from driftpolicy.tasks.ogbench.goals import ROBOMIMIC, button_words, cube_words
+from driftpolicy.tasks.registry import find_task, make_environment
 from driftpolicy.tasks.robomimic.environment import HORIZONS
-from driftpolicy.tasks.task import find_task
 
 
 def goal_of(name: str) -> str:

@@ -9,11 +9,12 @@ import pytest
 
 from driftpolicy.data import shards as module
 from driftpolicy.data.files import MappedRows, write_npz
-from driftpolicy.tasks.ogbench.dataset import find_dataset, load_dataset
-from driftpolicy.data.shards import Shards, list_shards, open_shards
+from driftpolicy.data.shards import Shards
 from driftpolicy.data.transitions import Fetched, WindowSpec, draw, draw_windows
-from driftpolicy.tasks.task import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.ogbench.dataset import find_dataset, load_dataset
+from driftpolicy.tasks.ogbench.shards import list_shards, open_shards
+from driftpolicy.tasks.registry import find_task
 
 TASK = find_task("cube-double-play-singletask-task2-v0")
 NAMES = ("play-v0-0.npz", "play-v0-2.npz", "play-v0-10.npz")

@@ -12,12 +12,12 @@ pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomi
 
 from driftpolicy.cli import main
 from driftpolicy.data import demonstrate, robomimic
+from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
+from driftpolicy.tasks.robomimic.environment import HORIZONS
 from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS
 from driftpolicy.tasks.robomimic.verify import mismatches, replay
-from driftpolicy.tasks.robomimic.environment import HORIZONS
-from driftpolicy.tasks.task import find_task
-from driftpolicy.errors import UserError
 from tests import statistical
 from tests.statistical import assert_within
 

@@ -7,12 +7,11 @@ import pytest
 
 h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic")
 
+from driftpolicy.data.download import download
+from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.robomimic import dataset as robomimic
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
-from driftpolicy.data.download import download
-from driftpolicy.tasks.benchmark import find_task_of, source_of
-from driftpolicy.tasks.task import find_task
-from driftpolicy.errors import UserError
 
 LIFT = find_task("lift-mh-low_dim")
 WIDTHS = {"robot0_eef_pos": 3, "robot0_eef_quat": 4, "robot0_gripper_qpos": 2, "object": 10}

@@ -5,8 +5,8 @@ import pytest
 
 robosuite = pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomimic")
 
-from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS, Operator
-from driftpolicy.envs.base import Session, make_environment
+from driftpolicy.envs.base import Session
+from driftpolicy.tasks.registry import find_task, make_environment
 from driftpolicy.tasks.robomimic.environment import (
     HORIZONS,
     default_arguments,
@@ -14,7 +14,7 @@ from driftpolicy.tasks.robomimic.environment import (
     modern_arguments,
     observe,
 )
-from driftpolicy.tasks.task import find_task
+from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS, Operator
 from driftpolicy.training.evaluation import evaluation_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.simulator]

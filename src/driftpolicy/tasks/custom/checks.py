@@ -1,14 +1,13 @@
-"""What is usually wrong with data of one's own, each in one line: refused, or only said."""
+"""What is usually wrong with recordings, each in one line: refused, or only reported."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
+from driftpolicy.data.checks import Finding
+from driftpolicy.tasks.custom.probe import Facts
 from driftpolicy.tasks.custom.recording import Recording, Trajectory
-from driftpolicy.envs.base import Facts
-from driftpolicy.tasks.task import Own
-from driftpolicy.errors import UserError
+from driftpolicy.tasks.task import CustomSettings
 
 _FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
 _ROUNDING = 1e-5  # of a range: not outside
@@ -16,61 +15,30 @@ _RATES = 0.01  # relative difference of two control rates that are the same
 _NAMED = 5  # so many of a kind are listed
 
 
-class Finding(NamedTuple):
-    """One thing that is wrong, or likely so."""
-
-    text: str
-    """One line: what it is, and what to do."""
-    refused: bool = False
-    """Whether nothing can be trained so."""
-
-
-def findings(recording: Recording, own: Own | None, facts: Facts | None) -> list[Finding]:
-    """What is wrong with data, as far as it can be told from them and their environment.
+def check_recording(
+    recording: Recording, settings: CustomSettings | None, facts: Facts | None
+) -> list[Finding]:
+    """Report what is wrong with data, as far as they and their environment show it.
 
     Args:
         recording: the data.
-        own: how they are to be used; None where that is not known.
+        settings: how they are to be used; None where that is not known.
         facts: of the environment; None where there is none to compare with.
     """
-    found = list(_against_environment(recording, own or Own(), facts) if facts else ())
+    found = list(
+        _against_environment(recording, settings or CustomSettings(), facts) if facts else ()
+    )
     found += _numbers(recording.trajectories)
     if not any(finding.refused for finding in found):
-        found += _worth(recording.trajectories, own or Own())
+        found += _worth(recording.trajectories, settings or CustomSettings())
         found += _constant(recording.trajectories)
         found += _duplicates(recording.trajectories)
     return found
 
 
-def accept(found: list[Finding]) -> tuple[str, ...]:
-    """The lines to be shown before training.
-
-    Raises:
-        UserError: with the first finding that forbids it.
-    """
-    for finding in found:
-        if finding.refused:
-            raise UserError(finding.text)
-    return tuple(finding.text for finding in found)
-
-
-def short_episodes(lengths: np.ndarray, chunk_length: int) -> list[Finding]:
-    """Episodes of which no whole chunk can be imitated.
-
-    Args:
-        lengths: steps of each episode.
-        chunk_length: H.
-    """
-    short = int(np.sum(lengths < chunk_length))
-    if not short:
-        return []
-    what = f"shorter than a chunk of {chunk_length} steps: {short:,} of {len(lengths):,} episodes"
-    if short == len(lengths):
-        return [Finding(f"{what}; nothing can be imitated, lower --chunk-length", refused=True)]
-    return [Finding(f"{what}, which hold none to imitate; lower --chunk-length, or drop them")]
-
-
-def _against_environment(recording: Recording, own: Own, facts: Facts) -> Iterator[Finding]:
+def _against_environment(
+    recording: Recording, settings: CustomSettings, facts: Facts
+) -> Iterator[Finding]:
     first = recording.trajectories[0]
     wide = {
         "observations": (first.observations.shape[1], facts.observation_dim),
@@ -81,7 +49,7 @@ def _against_environment(recording: Recording, own: Own, facts: Facts) -> Iterat
             text = f"the data have {what} of {here} numbers, the environment of {there}"
             yield Finding(text + ": are they of another environment, or in another order?", True)
             return
-    yield from _bounds(recording.trajectories, own, facts)
+    yield from _bounds(recording.trajectories, settings, facts)
     rates = recording.control_rate, facts.control_rate
     if rates[0] and rates[1] and abs(rates[0] / rates[1] - 1) > _RATES:
         yield Finding(
@@ -95,8 +63,10 @@ def _against_environment(recording: Recording, own: Own, facts: Facts) -> Iterat
         )
 
 
-def _bounds(trajectories: list[Trajectory], own: Own, facts: Facts) -> Iterator[Finding]:
-    """Actions that the environment does not take."""
+def _bounds(
+    trajectories: list[Trajectory], settings: CustomSettings, facts: Facts
+) -> Iterator[Finding]:
+    """Report actions that the environment does not take."""
     actions = np.concatenate([trajectory.actions for trajectory in trajectories])
     slack = _ROUNDING * (facts.action_high - facts.action_low)
     outside = (actions < facts.action_low - slack) | (actions > facts.action_high + slack)
@@ -109,7 +79,7 @@ def _bounds(trajectories: list[Trajectory], own: Own, facts: Facts) -> Iterator[
         f"{worst} goes from {low:g} to {high:g}, allowed are {facts.action_low[worst]:g} to "
         f"{facts.action_high[worst]:g}"
     )
-    if own.action_bounds == "data":
+    if settings.action_bounds == "data":
         yield Finding(f"{what}; the policy will ask for such actions too")
     elif share <= _FEW:
         yield Finding(f"{what}; they are clipped")
@@ -122,7 +92,7 @@ def _bounds(trajectories: list[Trajectory], own: Own, facts: Facts) -> Iterator[
 
 
 def _numbers(trajectories: list[Trajectory]) -> Iterator[Finding]:
-    """NaN and infinity."""
+    """Report NaN and infinity."""
     for trajectory in trajectories:
         for what in ("observations", "actions", "rewards"):
             values = getattr(trajectory, what)
@@ -133,11 +103,11 @@ def _numbers(trajectories: list[Trajectory]) -> Iterator[Finding]:
                 return
 
 
-def _worth(trajectories: list[Trajectory], own: Own) -> Iterator[Finding]:
-    """Rewards that say nothing, and terminations that may mean something else."""
+def _worth(trajectories: list[Trajectory], settings: CustomSettings) -> Iterator[Finding]:
+    """Report rewards that say nothing, and terminations that may mean something else."""
     ended = [trajectory for trajectory in trajectories if trajectory.terminated]
     rewards = [trajectory.rewards for trajectory in trajectories if trajectory.rewards is not None]
-    if own.reward == "success":
+    if settings.reward == "success":
         if trajectories[0].success is None:
             yield Finding(
                 "the data do not say which steps succeed: the end of every episode counts as a "
@@ -154,8 +124,8 @@ def _worth(trajectories: list[Trajectory], own: Own) -> Iterator[Finding]:
             )
     lengths = {len(trajectory.actions) for trajectory in ended}
     longest = max(len(trajectory.actions) for trajectory in trajectories)
-    told = any(t.success is not None and t.success[-1] for t in ended)
-    if own.reward == "own" and len(ended) > 1 and lengths == {longest} and not told:
+    reported = any(t.success is not None and t.success[-1] for t in ended)
+    if settings.reward == "own" and len(ended) > 1 and lengths == {longest} and not reported:
         yield Finding(
             f"all {len(ended):,} terminations come in step {longest}, none as a success: if that "
             "is a time limit, store false for them, since no value follows a termination"
@@ -163,7 +133,7 @@ def _worth(trajectories: list[Trajectory], own: Own) -> Iterator[Finding]:
 
 
 def _constant(trajectories: list[Trajectory]) -> Iterator[Finding]:
-    """Numbers of observations that never change."""
+    """Report numbers of observations that never change."""
     low = np.min([trajectory.observations.min(axis=0) for trajectory in trajectories], axis=0)
     high = np.max([trajectory.observations.max(axis=0) for trajectory in trajectories], axis=0)
     constant = np.flatnonzero(low == high)
@@ -175,7 +145,7 @@ def _constant(trajectories: list[Trajectory]) -> Iterator[Finding]:
 
 
 def _duplicates(trajectories: list[Trajectory]) -> Iterator[Finding]:
-    """Episodes that are there twice."""
+    """Report episodes that are there twice."""
     seen: dict[int, list[Trajectory]] = {}
     twins = []
     for trajectory in trajectories:

@@ -11,69 +11,75 @@ nothing is learned from it, and the last frame stands for it; else the last acti
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftpolicy.tasks.custom.recording import Recording, Trajectory, complete, trajectory
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.format import Format
+from driftpolicy.tasks.custom.recording import Recording, Trajectory, complete, trajectory
 
 STATE, ACTION, REWARD, SUCCESS = "observation.state", "action", "next.reward", "next.success"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
-_OWN = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done")
+_BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done")
 
 
-def matches(path: Path) -> bool:
-    """Whether a folder is a LeRobotDataset."""
-    return (path / "meta" / "info.json").is_file()
+class LeRobotFormat(Format):
+    """LeRobotDatasets."""
 
+    def matches(self, path: Path) -> bool:
+        """Return whether a folder is a LeRobotDataset."""
+        return (path / "meta" / "info.json").is_file()
 
-def kind(path: Path) -> str:
-    """What it is stored as."""
-    return f"LeRobotDataset {_info(path)['codebase_version']}"
+    def kind(self, path: Path) -> str:
+        """Return ``LeRobotDataset`` and the version of the layout."""
+        return f"LeRobotDataset {_info(path)['codebase_version']}"
 
+    def files(self, path: Path) -> list[Path]:
+        """List all files but videos and images."""
+        kinds = (".json", ".jsonl", ".parquet")
+        found = [*(path / "meta").rglob("*"), *(path / "data").rglob("*")]
+        return sorted(file for file in found if file.suffix in kinds)
 
-def files(path: Path) -> list[Path]:
-    """What identifies the data: all but videos and images."""
-    kinds = (".json", ".jsonl", ".parquet")
-    found = [*(path / "meta").rglob("*"), *(path / "data").rglob("*")]
-    return sorted(file for file in found if file.suffix in kinds)
+    def read(self, path: Path) -> Recording:
+        """Read all episodes of the index, in its order.
 
+        Raises:
+            UserError: if pyarrow is not installed, the version is another, a file is missing or
+                damaged, or something does not fit.
+        """
+        info = _info(path)
+        features = info["features"]
+        for column in (STATE, ACTION):
+            if column not in features:
+                raise UserError(f"{path} has no {column}; it has: {', '.join(sorted(features))}")
+        columns = [name for name in (STATE, ACTION, REWARD, SUCCESS) if name in features]
+        read, opened = [], Path()
+        rows: dict[str, np.ndarray] = {}
+        places: dict[int, np.ndarray] = {}
+        for number, length, file in _index(path, info):
+            if file != opened:
+                opened, rows = file, _columns(file, [*columns, "episode_index"])
+                places = _places(rows["episode_index"].reshape(-1))
+            frames = places.get(number, np.empty(0, np.int64))
+            if len(frames) != length:
+                raise UserError(
+                    f"{file} has {len(frames)} frames of episode {number}, the index says {length}"
+                )
+            read.append(_trajectory(path, number, {name: rows[name][frames] for name in columns}))
+        ignored = tuple(sorted(set(features) - set(columns) - set(_BOOKKEEPING)))
+        rate = float(info["fps"]) if info.get("fps") else None
+        return complete(str(path), Recording(self.kind(path), read, rate, ignored))
 
-def read(path: Path) -> Recording:
-    """All episodes of the index, in its order.
-
-    Raises:
-        UserError: if pyarrow is not installed, the version is another, a file is missing or
-            damaged, or something does not fit.
-    """
-    info = _info(path)
-    features = info["features"]
-    for column in (STATE, ACTION):
-        if column not in features:
-            raise UserError(f"{path} has no {column}; it has: {', '.join(sorted(features))}")
-    columns = [name for name in (STATE, ACTION, REWARD, SUCCESS) if name in features]
-    read, opened = [], Path()
-    rows: dict[str, np.ndarray] = {}
-    places: dict[int, np.ndarray] = {}
-    for number, length, file in _index(path, info):
-        if file != opened:
-            opened, rows = file, _columns(file, [*columns, "episode_index"])
-            places = _places(rows["episode_index"].reshape(-1))
-        own = places.get(number, np.empty(0, np.int64))
-        if len(own) != length:
-            raise UserError(
-                f"{file} has {len(own)} frames of episode {number}, the index says {length}"
-            )
-        read.append(_trajectory(path, number, {name: rows[name][own] for name in columns}))
-    ignored = tuple(sorted(set(features) - set(columns) - set(_OWN)))
-    rate = float(info["fps"]) if info.get("fps") else None
-    return complete(str(path), Recording(kind(path), read, rate, ignored))
+    def packages(self) -> Mapping[str, str]:
+        """Return the package that reads Parquet files."""
+        return {"pyarrow": "lerobot"}
 
 
 def _places(episodes: np.ndarray) -> dict[int, np.ndarray]:
-    """The rows of each episode in a file, in their order."""
+    """Return the rows of each episode in a file, in their order."""
     order = np.argsort(episodes, kind="stable")
     numbers, starts = np.unique(episodes[order], return_index=True)
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
@@ -116,7 +122,7 @@ def _info(path: Path) -> dict[str, Any]:
 
 
 def _index(path: Path, info: dict[str, Any]) -> list[tuple[int, int, Path]]:
-    """Each episode's number, its frames and its file."""
+    """Return the number of each episode, its frames and its file."""
     try:
         if info["codebase_version"].startswith("v2"):
             lines = (path / "meta" / "episodes.jsonl").read_text().splitlines()
@@ -152,7 +158,7 @@ def _index(path: Path, info: dict[str, Any]) -> list[tuple[int, int, Path]]:
 
 
 def _columns(file: Path, names: list[str]) -> dict[str, np.ndarray]:
-    """Columns of a Parquet file, each ``[rows, n]``."""
+    """Read columns of a Parquet file, each ``[rows, n]``."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as parquet

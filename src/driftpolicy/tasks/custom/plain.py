@@ -1,9 +1,9 @@
-"""The plain layout of one's own data, an ``.npz`` or an HDF5 file.
+"""The plain layout of recordings, an ``.npz`` or an HDF5 file.
 
 For each episode, of T steps, ``episode_0``, ``episode_1``, ...:
 
 - ``episode_0/observations [T+1, D]``: before each step, and after the last;
-- ``episode_0/actions [T, A]``: what was asked for, in the robot's own units;
+- ``episode_0/actions [T, A]``: what was asked for, in the units of the robot;
 - ``episode_0/rewards [T]``, unless training is by success alone;
 - ``episode_0/terminations [T]``, by choice: true in the last step if the task ended there, false if
   only the recording did, as at a time limit;
@@ -22,60 +22,67 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.files import read_npz, write_npz
-from driftpolicy.tasks.custom.recording import Recording, complete, trajectory
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.benchmark import HDF5_SUFFIXES
+from driftpolicy.tasks.custom.format import Format
+from driftpolicy.tasks.custom.recording import Recording, complete, trajectory
 
-HDF5 = (".hdf5", ".h5")
 PARTS = ("observations", "actions", "rewards", "terminations", "success")
 _EPISODE = re.compile(r"episode_(\d+)")
 
 
-def matches(path: Path) -> bool:
-    """Whether a file is in this layout."""
-    return path.is_file() and any(_EPISODE.fullmatch(name.split("/")[0]) for name in _names(path))
+class PlainFormat(Format):
+    """The plain layout."""
+
+    def matches(self, path: Path) -> bool:
+        """Return whether a file is in this layout."""
+        return path.is_file() and any(
+            _EPISODE.fullmatch(name.split("/")[0]) for name in _names(path)
+        )
+
+    def files(self, path: Path) -> list[Path]:
+        """Return the one file."""
+        return [path]
+
+    def kind(self, path: Path) -> str:
+        """Return ``plain HDF5`` or ``plain npz``."""
+        return "plain HDF5" if path.suffix in HDF5_SUFFIXES else "plain npz"
+
+    def read(self, path: Path) -> Recording:
+        """Read all episodes, in the order of their numbers.
+
+        Raises:
+            UserError: if the file is damaged, or something is missing or does not fit.
+        """
+        arrays = _hdf5_arrays(path) if path.suffix in HDF5_SUFFIXES else read_npz(path)
+        episodes: dict[str, dict[str, np.ndarray]] = {}
+        ignored = set()
+        for name, array in arrays.items():
+            head, _, part = name.partition("/")
+            if _EPISODE.fullmatch(head) and part in PARTS:
+                episodes.setdefault(head, {})[part] = array
+            elif name != "control_rate":
+                ignored.add(part if _EPISODE.fullmatch(head) else name)
+        ordered = sorted(episodes, key=lambda name: int(name.partition("_")[2]))
+        read = [trajectory(str(path), name, episodes[name]) for name in ordered]
+        rate = _rate(path, arrays.get("control_rate"))
+        return complete(str(path), Recording(self.kind(path), read, rate, tuple(sorted(ignored))))
+
+    def packages(self) -> Mapping[str, str]:
+        """Return the package that reads HDF5."""
+        return {"h5py": "hdf5"}
 
 
 def _names(path: Path) -> list[str]:
-    """The names in a file; none where it is not readable as what it is named."""
+    """Return the names in a file; none where it is not readable as what it is named."""
     try:
-        if path.suffix in HDF5:
+        if path.suffix in HDF5_SUFFIXES:
             with _open(path) as file:
                 return list(file)
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return []
-
-
-def files(path: Path) -> list[Path]:
-    """What identifies the data."""
-    return [path]
-
-
-def kind(path: Path) -> str:
-    """What it is stored as."""
-    return "plain HDF5" if path.suffix in HDF5 else "plain npz"
-
-
-def read(path: Path) -> Recording:
-    """All episodes, in the order of their numbers.
-
-    Raises:
-        UserError: if the file is damaged, or something is missing or does not fit.
-    """
-    arrays = _hdf5_arrays(path) if path.suffix in HDF5 else read_npz(path)
-    episodes: dict[str, dict[str, np.ndarray]] = {}
-    ignored = set()
-    for name, array in arrays.items():
-        head, _, part = name.partition("/")
-        if _EPISODE.fullmatch(head) and part in PARTS:
-            episodes.setdefault(head, {})[part] = array
-        elif name != "control_rate":
-            ignored.add(part if _EPISODE.fullmatch(head) else name)
-    ordered = sorted(episodes, key=lambda name: int(name.partition("_")[2]))
-    read = [trajectory(str(path), name, episodes[name]) for name in ordered]
-    rate = _rate(path, arrays.get("control_rate"))
-    return complete(str(path), Recording(kind(path), read, rate, tuple(sorted(ignored))))
 
 
 def _rate(path: Path, stored: np.ndarray | None) -> float | None:

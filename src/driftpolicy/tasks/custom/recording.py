@@ -1,4 +1,4 @@
-"""Recorded episodes in the user's units: what every format of one's own data is read into."""
+"""Recorded episodes in the user's units, into which every format is read."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ class Trajectory:
     terminated: bool
     """Whether the task ended with the last step; else the recording did."""
     success: Bool[np.ndarray, " steps"] | None
-    """Of each step; None where the data do not say."""
+    """Whether each step was a success; None where the data do not say."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Recording:
 
 
 def trajectory(where: str, name: str, parts: dict[str, np.ndarray]) -> Trajectory:
-    """One episode from its arrays, as Gymnasium names them.
+    """Return one episode from its arrays, as Gymnasium names them.
 
     Args:
         where: the file or folder, for messages.
@@ -99,7 +99,7 @@ _WIDE = ("observations", "actions")
 
 
 def complete(where: str, recording: Recording) -> Recording:
-    """The recording itself, once it is clear that its episodes fit each other.
+    """Return the recording itself, once it is clear that its episodes fit each other.
 
     Raises:
         UserError: if there is none, or two differ in their widths or in what they hold.

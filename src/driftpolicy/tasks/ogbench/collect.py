@@ -22,16 +22,17 @@ from jaxtyping import Float32
 
 from driftpolicy.data.files import write_npz
 from driftpolicy.envs.base import episode_seed
-from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
+from driftpolicy.tasks.ogbench.environment import ACTION_DIM, make_simulator, reset_simulator
+from driftpolicy.tasks.ogbench.places import EPISODE_STEPS
 
-EPISODE_STEPS = 1001
 _NOISE = 0.1
 _NOISE_SMOOTHING = 0.5
 _NOISE_SHAPE = np.array([1.0, 1.0, 1.0, 3.0, 10.0])  # position, yaw, gripper (noisy only)
 _RANDOM_ACTION = 0.1
+_LOSES_CUBE = ("scene",)  # scenes whose cube may go where it cannot be reached
 _STACKING = {
     "cube-double": (0.0, 0.25),
     "cube-triple": (0.05, 0.35),
@@ -43,7 +44,7 @@ class Collector:
     """One simulator in data-collection mode and the oracles that drive it."""
 
     def __init__(self, family: str, kind: str, seed: int):
-        """``family`` as ``cube-single``, ``kind`` is ``play`` or ``noisy``."""
+        """Make the simulator of a scene (``cube-single``) for ``play`` or ``noisy`` data."""
         self._family = family
         self._kind = kind
         self._seed = seed
@@ -54,19 +55,19 @@ class Collector:
         )
 
     def collect(self, episode: int, steps: int = EPISODE_STEPS) -> dict[str, np.ndarray]:
-        """One episode of ``steps`` rows, in the published layout.
+        """Collect one episode of ``steps`` rows, in the published layout.
 
         As for the published set, an episode of ``scene`` that loses its cube is tried again.
         """
         attempt = 0
         while True:
             rows = self._attempt(episode_seed(self._seed, episode, attempt), steps)
-            if self._family != "scene" or cube_in_sight(rows["qpos"]):
+            if self._family not in _LOSES_CUBE or cube_in_sight(rows["qpos"]):
                 return rows
             attempt += 1
 
     def _attempt(self, seed: int, steps: int) -> dict[str, np.ndarray]:
-        # OGBench's oracles draw from NumPy's global generator; this process is ours alone.
+        # OGBench's oracles draw from NumPy's global generator; this process does nothing else.
         np.random.seed(seed)  # noqa: NPY002
         simulator = self._simulator
         observation, info = reset_simulator(simulator, seed)
@@ -92,13 +93,13 @@ class Collector:
                 rows.setdefault(name, []).append(value)
             observation, info = following, next_info
             if oracle.done:
-                # The oracle is told what it sees of the new target; the data stay what step said.
+                # The oracle sees the new target; the data stay what the step returned.
                 options = {"p_stack": stacking} if "cube" in self._family else {}
                 oracle = self._next_target(oracles, *simulator.set_new_target(**options))
         return {name: np.stack(values) for name, values in rows.items()}
 
     def _oracles(self) -> dict[str, Any]:
-        """An oracle for each kind of thing this scene asks to move, fresh for an episode."""
+        """Make an oracle for each kind of thing this scene asks to move, fresh for an episode."""
         if self._kind == "play":
             from ogbench.manipspace.oracles.plan.button_plan import ButtonPlanOracle as Button
             from ogbench.manipspace.oracles.plan.cube_plan import CubePlanOracle as Cube
@@ -131,15 +132,15 @@ class Collector:
     def _action(self, oracle: Any, observation: np.ndarray, info: dict, noise: float) -> np.ndarray:
         random = np.random  # the global generator, seeded for this episode
         if self._kind == "noisy" and random.uniform() < _RANDOM_ACTION:
-            return random.uniform(-1.0, 1.0, 5)
+            return random.uniform(-1.0, 1.0, ACTION_DIM)
         action = np.array(oracle.select_action(observation, info))
         if self._kind == "noisy":
-            action = action + noise * random.normal(size=5) * _NOISE_SHAPE
+            action = action + noise * random.normal(size=ACTION_DIM) * _NOISE_SHAPE
         return np.clip(action, -1.0, 1.0)
 
 
 def cube_in_sight(qpos: Float32[np.ndarray, "rows qpos"]) -> bool:
-    """Whether the cube of ``scene`` stays on the table or in the drawer.
+    """Return whether the cube of ``scene`` stays on the table or in the drawer.
 
     Left of y = -0.3 m there is the drawer only, with its floor at z between 0.06 and 0.08 m.
     """
@@ -167,7 +168,7 @@ def collect(
     processes: int,
     episode_steps: int = EPISODE_STEPS,
 ) -> Generator[int, None, None]:
-    """Collect ``episodes`` episodes into ``path`` (atomically); yields after each one done.
+    """Collect ``episodes`` episodes into the file ``path``, atomically.
 
     Yields:
         The number of episodes done so far.
@@ -197,7 +198,7 @@ def collect(
     parts: list[dict[str, np.ndarray]] = []
     with Workers(min(processes, episodes), Collector, family, kind, seed) as workers:
         calls = [(episode, episode_steps) for episode in range(episodes)]
-        for part in workers.map("collect", calls):
+        for part in workers.map(Collector.collect, calls):
             if not parts:
                 _require_room(path, episodes * sum(array.nbytes for array in part.values()))
             parts.append(part)

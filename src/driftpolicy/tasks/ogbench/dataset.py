@@ -7,50 +7,49 @@ masks come from relabelling with the task's goal.
 
 import json
 import zlib
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from driftpolicy.data.download import PublishedFile
 from driftpolicy.data.files import checksums, read_npz, verify_npz
-from driftpolicy.tasks.benchmark import Published, first_file
 from driftpolicy.data.transitions import Dataset
-from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
-from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.benchmark import first_file
+from driftpolicy.tasks.ogbench.environment import ACTION_DIM, make_simulator, reset_simulator
+from driftpolicy.tasks.ogbench.places import PUBLISHED_FOLDER, collected_path
+from driftpolicy.tasks.task import Task
 
 BASE_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
-PUBLISHED_FOLDER = Path("~/.ogbench/data")
-COLLECTED_FOLDER = Path("data")
-EPISODES: int = 100
-"""Episodes collected by default."""
 REQUIRED = ("observations", "actions", "terminals", "qpos", "qvel")
+_IN_SHARDS = "play-100m"  # the kind of data that is published in many files
 
 
-def collected_path(dataset: str, folder: Path = COLLECTED_FOLDER) -> Path:
-    """Where data collected on this machine are kept: never under the published set's name."""
-    return folder / f"{dataset}-collected.npz"
-
-
-def published(task: Task) -> Published:
-    """Where a task's data are published.
+def published(task: Task) -> PublishedFile:
+    """Return where a task's data are published.
 
     Raises:
         UserError: for the set of 100 shards.
     """
-    if task.dataset.endswith("-100m-v0"):
+    if task.kind == _IN_SHARDS:
         raise UserError(
             f"{task.dataset} is published in 100 shards, which this command does not download: put "
             f"them into {PUBLISHED_FOLDER}/{task.dataset}, or name their folder (--data FOLDER)"
         )
-    return Published(BASE_URL, f"{task.dataset}.npz", PUBLISHED_FOLDER, verify_npz)
+    return PublishedFile(
+        dataset=task.dataset,
+        server=BASE_URL,
+        name=f"{task.dataset}.npz",
+        folder=PUBLISHED_FOLDER,
+        check=verify_npz,
+    )
 
 
 def find_dataset(task: Task, data: str | None = None) -> Path | None:
-    """A task's prior data: ``data`` if given, else published, else collected, or None.
+    """Return a task's prior data: ``data`` if given, else published, else collected, or None.
 
-    A file, or a folder of shards, which :func:`driftpolicy.data.shards.open_shards` reads.
+    They are a file, or a folder of shards.
 
     Raises:
         UserError: if ``data`` is given and is neither.
@@ -65,7 +64,7 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Who made a file, as far as it says: its metadata, or ``{"origin": "published"}``.
+    """Return who made a file, as far as it says: its metadata, or ``{"origin": "published"}``.
 
     ``crc32`` identifies the contents: the checksums of the arrays as the file lists them.
 
@@ -84,17 +83,6 @@ def describe(path: Path) -> dict[str, Any]:
         "path": str(path),
         "crc32": f"{zlib.crc32(crc32):08x}",
     }
-
-
-def collect(
-    task: Task, path: Path, *, episodes: int, seed: int, processes: int, **options: int
-) -> Generator[int, None, None]:
-    """As :func:`driftpolicy.tasks.ogbench.collect.collect`, in the task's scene."""
-    from driftpolicy.tasks.ogbench import collect as collecting
-
-    return collecting.collect(
-        task.family, task.kind, path, episodes=episodes, seed=seed, processes=processes, **options
-    )
 
 
 def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
@@ -118,7 +106,7 @@ def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
     rows = arrays["observations"].shape[0] if arrays["observations"].ndim else 0
     expected = {
         "observations": (rows, len(observation)),
-        "actions": (rows, 5),
+        "actions": (rows, ACTION_DIM),
         "terminals": (rows,),
         "qpos": (rows, len(info["qpos"])),
         "qvel": (rows, len(info["qvel"])),

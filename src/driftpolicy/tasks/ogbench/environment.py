@@ -9,22 +9,26 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from driftpolicy.tasks.ogbench import goals
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
+from driftpolicy.tasks.ogbench.goals import describe_goal
 from driftpolicy.tasks.task import Task
+
+CONTROL_RATE = 20.0
+"""Steps per second."""
+ACTION_DIM = 5
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what OGBench's imports say of missing displays and float64 bounds off the terminal."""
+    """Keep warnings of OGBench's imports (no display, float64 bounds) off the terminal."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
 def make_simulator(environment_id: str, **options: Any) -> Any:
-    """A bare OGBench simulator without gymnasium's wrappers, whose resets depend on the seed only.
+    """Make a bare OGBench simulator, without gymnasium's wrappers, whose resets depend on the seed.
 
     OGBench settles its goal scene with two actions from a fresh, unseeded action space at every
     reset; traces of them survive in the solver's warm start and the contact readings. Here the
@@ -38,7 +42,7 @@ def make_simulator(environment_id: str, **options: Any) -> Any:
         spec = gymnasium.spec(environment_id)
         assert isinstance(spec.entry_point, str)
         kind: Any = load_env_creator(spec.entry_point)
-        space = gymnasium.spaces.Box(-1.0, 1.0, (5,), np.float32)
+        space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float32)
     seeded = type(f"Seeded{kind.__name__}", (kind,), {"action_space": space})
     simulator = seeded(**{**spec.kwargs, **options})
     simulator.spec = spec
@@ -46,21 +50,21 @@ def make_simulator(environment_id: str, **options: Any) -> Any:
 
 
 def reset_simulator(simulator: Any, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Reset with everything seeded: the simulator's generator and its action space."""
+    """Reset a simulator with everything seeded: the simulator's generator and its action space."""
     simulator.action_space.seed(seed)
     return simulator.reset(seed=seed)
 
 
 class OGBenchEnvironment:
-    """A single task: reward minus the number of things out of place, ends at success."""
+    """One of OGBench's tasks: the reward is minus the number of things out of place."""
 
     def __init__(self, task: Task, render_size: int):
-        """``task`` must be one of OGBench's; ``render_size`` in pixels."""
+        """Make the simulator of a task, which draws ``render_size`` pixels both ways."""
         self._simulator = make_simulator(task.environment, width=render_size, height=render_size)
         self._limit = self._simulator.spec.max_episode_steps
         self._steps = 0
-        self.action_dim = 5
-        self.control_rate: float | None = 20.0
+        self.action_dim = ACTION_DIM
+        self.control_rate: float | None = CONTROL_RATE
         self.observation_dim = len(self.reset(0))
         draw_plainly(self._simulator.model)
 
@@ -71,7 +75,7 @@ class OGBenchEnvironment:
         return observation.astype(np.float32)
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
-        """One control step at 20 Hz."""
+        """Make one control step at 20 Hz; success ends the episode."""
         observation, reward, terminated, _, info = self._simulator.step(action)
         self._steps += 1
         return Step(
@@ -83,11 +87,11 @@ class OGBenchEnvironment:
         )
 
     def goal(self) -> str:
-        """Which things are to go where, and in which state."""
-        return goals.of_ogbench(self._simulator)
+        """Say which things are to go where, and in which state."""
+        return describe_goal(self._simulator)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The scene from the front camera.
+        """Draw the scene from the front camera.
 
         Raises:
             UserError: if there is no OpenGL.

@@ -1,23 +1,17 @@
-"""What a task asks for, in words, for those who watch."""
+"""The goals of OGBench's tasks in words, for those who watch."""
 
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-ROBOMIMIC = {
-    "Lift": "lift the cube off the table",
-    "PickPlaceCan": "put the can into its bin",
-    "NutAssemblySquare": "put the square nut onto the square peg",
-}
-"""By environment."""
 _COLOURS = ("red", "blue", "orange", "green")
-_TOLERANCE = 0.04  # m: OGBench's, within which a cube is in place
+_TOLERANCE = 0.04  # m: within which OGBench takes a cube to be in place
 _CUBE = 0.04  # m, of height
 
 
-def of_ogbench(simulator: Any) -> str:
-    """The goal of the episode that has just begun in a simulator of OGBench."""
+def describe_goal(simulator: Any) -> str:
+    """Return the goal of the episode that has just begun in a simulator of OGBench."""
     data, parts = simulator._data, []
     cubes = getattr(simulator, "_num_cubes", 0)
     if cubes:
@@ -36,7 +30,7 @@ def of_ogbench(simulator: Any) -> str:
 def cube_words(
     starts: Float[np.ndarray, "cubes 3"], goals: Float[np.ndarray, "cubes 3"]
 ) -> list[str]:
-    """Where each cube is to go that is not there yet, in cm along the table.
+    """Say where each cube is to go that is not there yet, in cm along the table.
 
     ``red cube to (43, -10)``; stacked: ``blue cube to (43, -10), level 2``.
     """
@@ -52,7 +46,7 @@ def cube_words(
 def button_words(
     states: Shaped[np.ndarray, " buttons"], goals: Shaped[np.ndarray, " buttons"]
 ) -> list[str]:
-    """How many buttons are to change, if any: ``switch 2 of 9 buttons``."""
+    """Say how many buttons are to change, if any: ``switch 2 of 9 buttons``."""
     wrong = int(np.sum(states != goals))
     noun = "button" if len(goals) == 1 else "buttons"
     return [f"switch {wrong} of {len(goals)} {noun}"] if wrong else []

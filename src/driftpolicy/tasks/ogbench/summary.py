@@ -1,17 +1,20 @@
-"""What is in a data file, in numbers."""
+"""The contents of OGBench's files in numbers, and in the sections of a table."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 
 from driftpolicy.data.files import read_npz
-from driftpolicy.tasks.ogbench.dataset import REQUIRED, describe
-from driftpolicy.tasks.benchmark import source_of
-from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
+from driftpolicy.progress import format_bytes
+from driftpolicy.tasks.benchmark import Section
+from driftpolicy.tasks.ogbench.dataset import REQUIRED, describe, load_dataset
+from driftpolicy.tasks.ogbench.shards import read_heads
+from driftpolicy.tasks.sections import origin_section, rewards_section, spread
+from driftpolicy.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Summary:
     """A data file, before it is relabelled for any task."""
 
     description: dict[str, Any]
-    """Who made it (:func:`driftpolicy.tasks.ogbench.dataset.describe`)."""
+    """Who made it, as :func:`driftpolicy.tasks.ogbench.dataset.describe` says."""
     size: int
     """Bytes on the disk."""
     arrays: dict[str, str]
@@ -34,48 +37,6 @@ class Summary:
     """The least and the greatest number in the actions; NaN if there is one."""
     not_finite: dict[str, int]
     """How many numbers of each array are NaN or infinite, where there are any."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Rewards:
-    """A data file relabelled with a task's goal. Final observations do not count."""
-
-    least: float
-    """The least reward of a transition."""
-    greatest: float
-    """The greatest."""
-    mean_return: float
-    """The sum of an episode's rewards, averaged over episodes."""
-    at_goal: int
-    """Transitions with mask 0."""
-    episodes_with_goal: int
-    """Episodes with such a transition."""
-    episodes: int
-    """All episodes."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Demonstrations:
-    """A file in Robomimic's layout."""
-
-    description: dict[str, Any]
-    """Who made it (:func:`driftpolicy.tasks.robomimic.dataset.describe`)."""
-    environment: str
-    """robosuite's name of it."""
-    version: str
-    """Of robosuite, at recording."""
-    robot: str
-    """Such as Panda."""
-    controller: str
-    """Such as OSC_POSE."""
-    lengths: Int64[np.ndarray, " demos"]
-    """Steps of each demonstration, in numeric order."""
-    returns: Float64[np.ndarray, " demos"] | None
-    """Sum of the recorded rewards; None where the file has none."""
-    observations: str
-    """What is seen, or how it is to be had."""
-    masks: dict[str, int]
-    """Demonstrations of each named selection: operators, levels, train and valid."""
 
 
 def summarise(path: Path) -> Summary:
@@ -112,61 +73,58 @@ def summarise(path: Path) -> Summary:
 
 
 def _episode_lengths(last: Bool[np.ndarray, " rows"]) -> Int64[np.ndarray, " episodes"]:
-    """Transitions per episode: one less than its rows."""
+    """Return the transitions of each episode: one less than its rows."""
     ends = np.flatnonzero(last)
     if len(ends) == 0 or ends[-1] != len(last) - 1:
         ends = np.append(ends, len(last) - 1)
     return np.diff(ends, prepend=-1) - 1
 
 
-def rewards(task: Task, path: Path) -> Rewards:
-    """What a file is worth for a task.
+def inspect_file(path: Path, task: Task | None) -> list[Section]:
+    """Say what is in a file, and what it is worth for a task.
 
     Raises:
-        UserError: if the task cannot be trained on the file.
+        UserError: if it cannot be read, or the task cannot be trained on it.
     """
-    dataset = source_of(task).load_dataset(task, path)
-    moves = ~dataset.rows.last
-    episode = np.cumsum(dataset.rows.last) - dataset.rows.last
-    returns = np.bincount(episode[moves], dataset.rows.rewards[moves], minlength=dataset.episodes)
-    at_goal = moves & (dataset.rows.masks == 0)
-    return Rewards(
-        least=float(dataset.rows.rewards[moves].min()),
-        greatest=float(dataset.rows.rewards[moves].max()),
-        mean_return=float(returns.mean()),
-        at_goal=int(at_goal.sum()),
-        episodes_with_goal=len(np.unique(episode[at_goal])),
-        episodes=dataset.episodes,
-    )
+    summary = summarise(path)
+    sections = [origin_section(summary.description, summary.size), _contents(summary)]
+    if task is not None:
+        sections.append(rewards_section(task, load_dataset(task, path)))
+    return sections
 
 
-def summarise_demonstrations(path: Path) -> Demonstrations:
-    """Read a whole file of demonstrations.
+def inspect_shards(folder: Path) -> list[Section]:
+    """Say what is in a folder of shards, of which only the heads are read.
 
     Raises:
-        UserError: if it is missing, damaged, or none in Robomimic's layout.
+        UserError: if there is no shard.
     """
-    from driftpolicy.tasks.robomimic import dataset as robomimic
-    from driftpolicy.tasks.robomimic.demonstrations import DemoFile
-    from driftpolicy.tasks.robomimic.environment import OBSERVATION_KEYS
+    good, broken = read_heads(folder)
+    size = sum(path.stat().st_size for path, _ in good)
+    rows = np.array([count for _, count in good])
+    names = f"{good[0][0].name} to {good[-1][0].name}" if good else "none"
+    return [
+        {
+            "folder": f"{folder}, {format_bytes(size)}",
+            "shards": f"{len(good)}: {names}",
+            "rows": f"{rows.sum():,}" + (f", {spread(rows)} each" if good else ""),
+            "broken": "\n".join(broken) or "none, as far as their heads say",
+        }
+    ]
 
-    with DemoFile(path) as file:
-        demos = [file.demo(name) for name in file.names]
-        controller = file.arguments.get("controller_configs") or {}
-        arm = controller.get("body_parts", {}).get("right", controller)
-        robots = file.arguments.get("robots", "?")
-        seen = demos[0].observations
-        returns = [float(demo.rewards.sum()) for demo in demos if demo.rewards is not None]
-        return Demonstrations(
-            description=robomimic.describe(path),
-            environment=file.environment,
-            version=file.version,
-            robot=robots if isinstance(robots, str) else ", ".join(robots),
-            controller=str(arm.get("type", "?")),
-            lengths=np.array([len(demo.actions) for demo in demos]),
-            returns=np.array(returns) if len(returns) == len(demos) else None,
-            observations="none: states only, seen by replaying them"
-            if seen is None
-            else f"{', '.join(OBSERVATION_KEYS)} ({seen.shape[1]} numbers)",
-            masks={name: len(members) for name, members in file.masks().items()},
-        )
+
+def _contents(summary: Summary) -> Section:
+    """Say what the arrays hold."""
+    lengths = summary.lengths
+    low, high = summary.action_range
+    end = "" if summary.complete else ", the last without its end"
+    bad = ", ".join(f"{count:,} in {name}" for name, count in summary.not_finite.items())
+    return {
+        "rows": f"{summary.rows:,}",
+        "transitions": f"{lengths.sum():,}",
+        "episodes": f"{len(lengths):,}{end}",
+        "episode length": f"{spread(lengths)} transitions",
+        "arrays": "\n".join(f"{name} {text}" for name, text in summary.arrays.items()),
+        "actions": f"from {low:.3g} to {high:.3g}",
+        "NaN or infinite": bad or "none",
+    }

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.files import write_atomically
-from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS, Operator
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.parallel import Workers
+from driftpolicy.errors import UserError
 from driftpolicy.tasks.robomimic.environment import (
     HORIZONS,
     OBSERVATION_KEYS,
@@ -26,7 +26,7 @@ from driftpolicy.tasks.robomimic.environment import (
     look,
     make_simulator,
 )
-from driftpolicy.errors import UserError
+from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS, Operator
 
 _VALID_EVERY = 10  # one demonstration of so many is for validation
 _ROBOSUITE_TYPE = 1  # Robomimic's number for robosuite environments
@@ -36,13 +36,15 @@ class Demonstrator:
     """One simulator in which operators demonstrate; lives in a worker process."""
 
     def __init__(self, environment: str, seed: int):
-        """``environment`` as robosuite names it."""
+        """Make the simulator of an environment, by robosuite's name of it."""
         self._limit = HORIZONS[environment]
         self._simulator = make_simulator(default_arguments(environment))
         self._seed = seed
 
     def demonstrate(self, number: int) -> dict[str, np.ndarray]:
-        """A successful demonstration by the operator whose turn it is, and how many attempts.
+        """Return a successful demonstration by the operator whose turn it is.
+
+        ``attempts`` says how many it took.
 
         Raises:
             UserError: if a hundred attempts fail.
@@ -54,7 +56,7 @@ class Demonstrator:
         raise UserError(f"demonstration {number}: {operator_of(number)} failed a hundred times")
 
     def attempt(self, operator: str, seed: int) -> dict[str, np.ndarray]:
-        """One attempt, until success, the end of the plan or the horizon."""
+        """Make one attempt, until success, the end of the plan or the horizon."""
         simulator = self._simulator
         rng = np.random.default_rng(seed)
         simulator.rng.bit_generator.state = np.random.default_rng((seed, 1)).bit_generator.state
@@ -79,7 +81,7 @@ class Demonstrator:
 
 
 def operator_of(number: int) -> str:
-    """Whose turn a demonstration is."""
+    """Return the operator whose turn a demonstration is."""
     return list(OPERATORS)[number % len(OPERATORS)]
 
 
@@ -90,7 +92,7 @@ def _parts(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def collect(
     environment: str, path: Path, *, episodes: int, seed: int, processes: int
 ) -> Generator[int, None, None]:
-    """Demonstrate into ``path`` (atomically); yields after each demonstration.
+    """Collect demonstrations into the file ``path``, atomically.
 
     Yields:
         The number of demonstrations done so far.
@@ -108,7 +110,9 @@ def collect(
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     demos: list[dict[str, np.ndarray]] = []
     with Workers(min(processes, episodes), Demonstrator, environment, seed) as workers:
-        for demo in workers.map("demonstrate", [(number,) for number in range(episodes)]):
+        for demo in workers.map(
+            Demonstrator.demonstrate, [(number,) for number in range(episodes)]
+        ):
             demos.append(demo)
             yield len(demos)
     written = _file(environment, demos, seed)
@@ -116,7 +120,7 @@ def collect(
 
 
 def _file(environment: str, demos: list[dict[str, np.ndarray]], seed: int) -> bytes:
-    """The HDF5 file's bytes: equal demonstrations, equal bytes."""
+    """Return the HDF5 file's bytes: equal demonstrations, equal bytes."""
     import h5py
 
     arguments = default_arguments(environment)
@@ -149,13 +153,13 @@ def _file(environment: str, demos: list[dict[str, np.ndarray]], seed: int) -> by
 
 
 def _masks(count: int) -> dict[str, list[str]]:
-    """Operators, their levels, and a split for validation."""
+    """Return the selections: operators, their levels, and a split for validation."""
     masks: dict[str, list[str]] = {}
     for number in range(count):
         operator = operator_of(number)
         turn = number + number // len(OPERATORS)  # so that each operator's is among them
         split = "valid" if turn % _VALID_EVERY == _VALID_EVERY - 1 else "train"
-        for name in (operator, operator.partition("_")[0], split):
+        for name in (operator, OPERATORS[operator].level, split):
             masks.setdefault(name, []).append(f"demo_{number}")
     return masks
 

@@ -57,7 +57,7 @@ def _is_plain(simulator: Any) -> bool:
 
 
 class _Torques:
-    """What replaces ``_pre_action``: sets the actuators before each step of the simulation."""
+    """Replaces ``_pre_action``: sets the actuators before each step of the simulation."""
 
     def __init__(self, simulator: Any):
         from robosuite.utils import control_utils
@@ -70,7 +70,7 @@ class _Torques:
         self._mass = np.zeros((nv, nv))
 
     def __call__(self, action: np.ndarray, policy_step: bool = False) -> None:
-        """At a control step's first step all as robosuite does it; then the arm's torques alone."""
+        """Do all as robosuite does at a control step's first step, then the arm's torques alone."""
         if policy_step:
             self._whole(action, True)
             self._begin()
@@ -93,7 +93,7 @@ class _Torques:
             self._turned = np.dot(arm.origin_ori, arm.goal_ori)
 
     def _torques(self) -> np.ndarray:
-        """OSC's torques at the present state, within the actuators' limits.
+        """Return OSC's torques at the present state, within the actuators' limits.
 
         ``J^T [L_x F, L_r T] + bias + N^T tau_0``, with ``F, T`` the proportional-derivative force
         and torque on the hand, ``L`` the operational masses and ``N`` the null space.

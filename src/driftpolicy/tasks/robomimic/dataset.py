@@ -4,45 +4,51 @@ Rewards and ends follow the published protocol, whatever the file says: success 
 demonstration ends where it first succeeds, as an episode of the environment does.
 """
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftpolicy.tasks.robomimic.demonstrations import Demo, DemoFile, Replayer
-from driftpolicy.tasks.benchmark import Published, first_file
+from driftpolicy.data.download import PublishedFile
 from driftpolicy.data.transitions import Dataset
-from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.benchmark import first_file
+from driftpolicy.tasks.robomimic.demonstrations import Demo, DemoFile, Replayer
+from driftpolicy.tasks.task import Task
 
 BASE_URL = "https://huggingface.co/datasets/amandlek/robomimic/resolve/main/v1.5"
 PUBLISHED_FOLDER = Path("~/.robomimic")
 COLLECTED_FOLDER = Path("data")
-EPISODES: int = 300
-"""Demonstrations collected by default, as many as a multi-human set has."""
 VERSIONS = ("_v15", "_v141", "")
 """Of the layout, in the files' names, the newest first."""
+_FILES = {"ph": "low_dim", "mh": "low_dim", "mg": "low_dim_sparse"}
+"""How the file of each kind of data is called."""
 
 
 def collected_path(dataset: str, folder: Path = COLLECTED_FOLDER) -> Path:
-    """Where demonstrations collected on this machine are kept."""
+    """Return where demonstrations collected on this machine are kept."""
     return folder / f"{dataset}-collected.hdf5"
 
 
-def published(task: Task) -> Published:
-    """Where a task's data are published."""
-    return Published(BASE_URL, _published_names(task)[0], PUBLISHED_FOLDER, verify)
+def published(task: Task) -> PublishedFile:
+    """Return where a task's data are published."""
+    return PublishedFile(
+        dataset=task.dataset,
+        server=BASE_URL,
+        name=_published_names(task)[0],
+        folder=PUBLISHED_FOLDER,
+        check=check_file,
+    )
 
 
 def _published_names(task: Task) -> list[str]:
-    """Where Robomimic itself keeps a task's file, the newest layout first."""
-    name = "low_dim_sparse" if task.kind == "mg" else "low_dim"
+    """Return where Robomimic itself keeps a task's file, the newest layout first."""
+    name = _FILES[task.kind]
     return [f"{task.family}/{task.kind}/{name}{version}.hdf5" for version in VERSIONS]
 
 
-def verify(path: Path) -> None:
-    """Read all of a file.
+def check_file(path: Path) -> None:
+    """Read all of a file once.
 
     Raises:
         UserError: if it is damaged.
@@ -56,7 +62,7 @@ def verify(path: Path) -> None:
 
 
 def find_dataset(task: Task, data: str | None = None) -> Path | None:
-    """The file of a task's prior data: ``data`` if given, else published, else collected, or None.
+    """Return a task's prior data: ``data`` if given, else published, else collected, or None.
 
     Raises:
         UserError: if ``data`` is given and is not a file.
@@ -67,14 +73,14 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Who made a file, as far as it says.
+    """Describe who made a file, as far as it says.
 
     Raises:
         UserError: if it is no file of demonstrations.
     """
     with DemoFile(path) as file:
-        told = {"origin": "published", **file.description, "path": str(path)}
-        return {**told, "crc32": file.crc32()}
+        maker = {"origin": "published", **file.description}
+        return {**maker, "path": str(path), "crc32": file.crc32()}
 
 
 def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
@@ -112,7 +118,7 @@ def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
 
 
 def _transitions(demo: Demo) -> dict[str, np.ndarray]:
-    """Rows in the layout of :class:`Dataset`, up to the first success."""
+    """Return rows in the layout of :class:`Dataset`, up to the first success."""
     assert demo.observations is not None
     assert demo.rewards is not None
     success = demo.rewards >= 1.0
@@ -123,21 +129,3 @@ def _transitions(demo: Demo) -> dict[str, np.ndarray]:
     padded = {name: np.concatenate([v, np.zeros_like(v[:1])]) for name, v in columns.items()}
     last = np.arange(steps + 1) == steps
     return {"observations": demo.observations[: steps + 1], **padded, "last": last}
-
-
-def collect(
-    task: Task, path: Path, *, episodes: int, seed: int, processes: int, **options: int
-) -> Generator[int, None, None]:
-    """As :func:`driftpolicy.tasks.robomimic.collect.collect`.
-
-    Raises:
-        UserError: for any further option: demonstrations end with their success.
-    """
-    from driftpolicy.tasks.robomimic import collect as demonstrate
-
-    for name in options:
-        raise UserError(f"--{name.replace('_', '-')} is of OGBench's data only")
-
-    return demonstrate.collect(
-        task.environment, path, episodes=episodes, seed=seed, processes=processes
-    )

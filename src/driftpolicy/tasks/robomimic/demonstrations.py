@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from driftpolicy.data.files import crc32
+from driftpolicy.errors import UserError
 from driftpolicy.tasks.robomimic.environment import (
     OBSERVATION_KEYS,
     make_simulator,
@@ -23,7 +24,6 @@ from driftpolicy.tasks.robomimic.environment import (
     observe,
     place,
 )
-from driftpolicy.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,22 +60,22 @@ class DemoFile:
             self._data = self._file["data"]
             self.names = sorted(self._data, key=_number)
             stored = self._data.attrs.get("env_args", self._data.attrs.get("env_info"))
-            told = json.loads(stored)
-            self.environment = str(told["env_name"])
-            self.arguments: dict[str, Any] = told.get("env_kwargs") or {
-                name: value for name, value in told.items() if name != "env_name"
+            stated = json.loads(stored)
+            self.environment = str(stated["env_name"])
+            self.arguments: dict[str, Any] = stated.get("env_kwargs") or {
+                name: value for name, value in stated.items() if name != "env_name"
             }
         except (KeyError, TypeError, ValueError, AttributeError):
             self._file.close()
             raise UserError(f"{path} holds no demonstrations in Robomimic's layout") from None
-        version = told.get("env_version") or self._data.attrs.get("repository_version")
+        version = stated.get("env_version") or self._data.attrs.get("repository_version")
         self.version = str(version) if version else "unknown"
         if not self.names:
             self._file.close()
             raise UserError(f"{path} holds no demonstrations")
 
     def __enter__(self) -> "DemoFile":
-        """For ``with``."""
+        """Return the file, for ``with``."""
         return self
 
     def __exit__(
@@ -89,12 +89,12 @@ class DemoFile:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the file says of its maker, if it was collected by this program."""
+        """The maker of the file, if it was collected by this program."""
         stored = self._data.attrs.get("driftpolicy")
         return dict(json.loads(stored)) if stored else {}
 
     def masks(self) -> dict[str, list[str]]:
-        """The named selections of demonstrations: ``train``, ``valid``, operators."""
+        """Return the named selections of demonstrations: ``train``, ``valid``, operators."""
         masks = self._file.get("mask", {})
         return {
             name: sorted((item.decode() for item in masks[name][()]), key=_number)
@@ -102,7 +102,7 @@ class DemoFile:
         }
 
     def select(self, mask: str | None) -> list[str]:
-        """The demonstrations of a mask, all for None.
+        """Return the demonstrations of a mask, all for None.
 
         Raises:
             UserError: naming the masks there are.
@@ -120,7 +120,7 @@ class DemoFile:
         return masks[mask]
 
     def demo(self, name: str) -> Demo:
-        """One demonstration.
+        """Read one demonstration.
 
         Raises:
             UserError: naming what is missing or does not fit.
@@ -154,7 +154,7 @@ class DemoFile:
         return Demo(name, actions, observations, rewards, states)
 
     def crc32(self) -> str:
-        """Identifies the contents of the file."""
+        """Return a checksum of the contents of the file."""
         return crc32([self.path])
 
 
@@ -167,7 +167,7 @@ def _h5py() -> Any:
 
 
 def _number(name: str) -> tuple[str, int]:
-    """``demo_10`` after ``demo_9``."""
+    """Return a key that sorts ``demo_10`` after ``demo_9``."""
     head, _, tail = name.rpartition("_")
     return (head, int(tail)) if tail.isdigit() else (name, -1)
 
@@ -176,12 +176,15 @@ class Replayer:
     """A simulator of a file's environment that is put into recorded states."""
 
     def __init__(self, file: DemoFile):
-        """Robots, controllers and rates as the file says them, converted to robosuite 1.5."""
+        """Make the simulator with robots, controllers and rates of the file.
+
+        They are converted to robosuite 1.5.
+        """
         self.simulator = make_simulator(modern_arguments(file.environment, file.arguments))
         self.simulator.reset()
 
     def place(self, state: Float64[np.ndarray, " state"]) -> Float32[np.ndarray, " observation"]:
-        """What is seen in a recorded state.
+        """Return what is observed in a recorded state.
 
         Raises:
             UserError: if it has another number of numbers than this robosuite's.
@@ -195,11 +198,11 @@ class Replayer:
         return place(self.simulator, state)
 
     def succeeds(self) -> bool:
-        """Whether the present state is a success."""
+        """Return whether the present state is a success."""
         return bool(self.simulator._check_success())
 
     def start(self, state: Float64[np.ndarray, " state"]) -> None:
-        """A fresh episode from a recorded state, its controllers where the hand is."""
+        """Start a fresh episode from a recorded state, with its controllers where the hand is."""
         self.simulator.reset()
         self.place(state)
         for robot in self.simulator.robots:
@@ -208,7 +211,7 @@ class Replayer:
             robot.composite_controller.reset()
 
     def complete(self, demo: Demo) -> Demo:
-        """A demonstration with the observations and rewards of its states.
+        """Return a demonstration with the observations and rewards of its states.
 
         What follows the last action is simulated.
 

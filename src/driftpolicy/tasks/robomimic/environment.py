@@ -14,22 +14,27 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
-from driftpolicy.tasks.ogbench import goals
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
-from driftpolicy.tasks.task import Task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.task import Task
 
 OBSERVATION_KEYS = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos", "object")
 """Robomimic's names of the parts of an observation, in the paper's order."""
 HORIZONS = {"Lift": 300, "PickPlaceCan": 300, "NutAssemblySquare": 400}
 """Steps after which an episode is truncated, by environment."""
+GOALS = {
+    "Lift": "lift the cube off the table",
+    "PickPlaceCan": "put the can into its bin",
+    "NutAssemblySquare": "put the square nut onto the square peg",
+}
+"""What each environment asks for, in words."""
 CONTROL_RATE = 20
 _CAMERA = "agentview"
 
 
 def require_robosuite() -> Any:
-    """The package robosuite, its warnings kept off the terminal.
+    """Import the package robosuite, its warnings kept off the terminal.
 
     Raises:
         UserError: saying what to run where it is not installed.
@@ -54,7 +59,10 @@ def require_robosuite() -> Any:
 
 @contextlib.contextmanager
 def _without_opencv() -> Iterator[None]:
-    """Robosuite imports OpenCV for a window that is not opened here; it needs OpenGL, too."""
+    """Hide OpenCV, which robosuite imports for a window that is not opened here.
+
+    OpenCV needs OpenGL, too.
+    """
     absent = "cv2" not in sys.modules
     if absent:
         sys.modules["cv2"] = ModuleType("cv2")
@@ -66,7 +74,7 @@ def _without_opencv() -> Iterator[None]:
 
 
 def default_arguments(environment: str) -> dict[str, Any]:
-    """What robosuite is asked for unless a file says otherwise: a Panda under OSC_POSE at 20 Hz.
+    """Return robosuite's arguments where no file says otherwise: a Panda, OSC_POSE at 20 Hz.
 
     ``lite_physics`` leaves out forward passes that are made twice: less time per step, and the same
     states to the last bit.
@@ -85,7 +93,7 @@ def default_arguments(environment: str) -> dict[str, Any]:
 
 
 def modern_arguments(environment: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """A file's arguments as robosuite 1.5 wants them: controllers before 1.5 are converted.
+    """Return a file's arguments as robosuite 1.5 wants them: older controllers are converted.
 
     Args:
         environment: such as ``Lift``.
@@ -107,7 +115,7 @@ def modern_arguments(environment: str, arguments: dict[str, Any]) -> dict[str, A
 
 
 def make_simulator(arguments: dict[str, Any]) -> Any:
-    """A robosuite environment that never renders by itself and is never done by itself."""
+    """Make a robosuite environment that never renders by itself and is never done by itself."""
     robosuite = require_robosuite()
     from driftpolicy.tasks.robomimic.controller import streamline
 
@@ -130,13 +138,13 @@ def make_simulator(arguments: dict[str, Any]) -> Any:
 
 
 def observe(values: dict[str, np.ndarray]) -> Float32[np.ndarray, " observation"]:
-    """The task's observation from robosuite's dictionary."""
+    """Return the task's observation from robosuite's dictionary."""
     keys = [key if key != "object" else "object-state" for key in OBSERVATION_KEYS]
     return np.concatenate([values[key] for key in keys]).astype(np.float32)
 
 
 def look(simulator: Any) -> dict[str, np.ndarray]:
-    """Robosuite's observations of the present state.
+    """Return robosuite's observations of the present state.
 
     Its relative places come from what it saw the time before, which after a reset is nothing (they
     are zero then) and after a jump another state: hence twice.
@@ -146,7 +154,10 @@ def look(simulator: Any) -> dict[str, np.ndarray]:
 
 
 def place(simulator: Any, state: Float64[np.ndarray, " state"]) -> Float32[np.ndarray, " obs"]:
-    """Put a simulator into a recorded state (time, positions, velocities); what is seen there."""
+    """Put a simulator into a recorded state and return what is observed there.
+
+    A state is time, positions and velocities.
+    """
     simulator.sim.set_state_from_flattened(state)
     simulator.sim.forward()
     simulator.update_state()
@@ -154,13 +165,13 @@ def place(simulator: Any, state: Float64[np.ndarray, " state"]) -> Float32[np.nd
 
 
 class RobomimicEnvironment:
-    """A single task: reward success - 1, ends at success."""
+    """One of Robomimic's tasks: the reward is success - 1, and success ends the episode."""
 
     def __init__(self, task: Task, render_size: int):
-        """``task`` must be one of Robomimic's; ``render_size`` in pixels."""
+        """Make the simulator of a task, which draws ``render_size`` pixels both ways."""
         self.simulator = make_simulator(default_arguments(task.environment))
         self._limit = HORIZONS[task.environment]
-        self._goal = goals.ROBOMIMIC[task.environment]
+        self._goal = GOALS[task.environment]
         self._size = render_size
         self._renderer: Any = None
         self._steps = 0
@@ -180,7 +191,7 @@ class RobomimicEnvironment:
         return observe(look(self.simulator))
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
-        """One control step at 20 Hz."""
+        """Make one control step at 20 Hz."""
         values, _, _, _ = self.simulator.step(np.clip(np.asarray(action, np.float64), -1.0, 1.0))
         self._steps += 1
         success = bool(self.simulator._check_success())
@@ -193,11 +204,11 @@ class RobomimicEnvironment:
         )
 
     def goal(self) -> str:
-        """The same in every episode."""
+        """Return the goal, which is the same in every episode."""
         return self._goal
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The scene from the camera that Robomimic shows, without what marks sites.
+        """Draw the scene from the camera that Robomimic shows, without what marks sites.
 
         Raises:
             UserError: if there is no OpenGL.

@@ -25,6 +25,8 @@ Vector = Float64[np.ndarray, "3"]
 class Skill:
     """How well an operator does things."""
 
+    level: str
+    """Robomimic's word for operators of such a skill."""
     speed: float
     """Largest action, of 1."""
     hesitation: float
@@ -42,12 +44,12 @@ class Skill:
 
 
 OPERATORS: dict[str, Skill] = {
-    "better_operator_1": Skill(1.0, 0.0, 0, 0.02, 0.0, 0.0, 0.03),
-    "better_operator_2": Skill(0.85, 0.002, 4, 0.03, 0.0, 0.0, 0.05),
-    "okay_operator_1": Skill(0.7, 0.006, 8, 0.05, 0.01, 0.1, 0.08),
-    "okay_operator_2": Skill(0.6, 0.008, 10, 0.06, 0.02, 0.15, 0.08),
-    "worse_operator_1": Skill(0.5, 0.012, 14, 0.08, 0.03, 0.3, 0.12),
-    "worse_operator_2": Skill(0.42, 0.015, 18, 0.1, 0.03, 0.4, 0.12),
+    "better_operator_1": Skill("better", 1.0, 0.0, 0, 0.02, 0.0, 0.0, 0.03),
+    "better_operator_2": Skill("better", 0.85, 0.002, 4, 0.03, 0.0, 0.0, 0.05),
+    "okay_operator_1": Skill("okay", 0.7, 0.006, 8, 0.05, 0.01, 0.1, 0.08),
+    "okay_operator_2": Skill("okay", 0.6, 0.008, 10, 0.06, 0.02, 0.15, 0.08),
+    "worse_operator_1": Skill("worse", 0.5, 0.012, 14, 0.08, 0.03, 0.3, 0.12),
+    "worse_operator_2": Skill("worse", 0.42, 0.015, 18, 0.1, 0.03, 0.4, 0.12),
 }
 """By Robomimic's names of its multi-human operators."""
 
@@ -56,7 +58,7 @@ class Operator:
     """One attempt at a task; :meth:`actions` yields an action for each step of the simulator."""
 
     def __init__(self, simulator: Any, skill: Skill, rng: np.random.Generator):
-        """``simulator`` is a robosuite environment, freshly reset."""
+        """Take over a robosuite environment that has just been reset."""
         self._simulator = simulator
         self._skill = skill
         self._rng = rng
@@ -65,7 +67,7 @@ class Operator:
         self._site = robot.eef_site_id["right"]
 
     def actions(self) -> Iterator[Float64[np.ndarray, "7"]]:
-        """Until the plan is through; the caller steps the simulator between two of them."""
+        """Yield actions until the plan is through; the caller steps the simulator in between."""
         plans: dict[str, Callable[[], Iterator[np.ndarray]]] = {
             "Lift": self._lift,
             "PickPlaceCan": self._can,
@@ -81,7 +83,7 @@ class Operator:
 
     @property
     def _axes(self) -> Float64[np.ndarray, "3 3"]:
-        """Columns: the hand's axes; the fingers move along the first and point along the third."""
+        """The hand's axes as columns: fingers move along the first and point along the third."""
         return np.array(self._simulator.sim.data.site_xmat[self._site]).reshape(3, 3)
 
     def _body(self, number: int) -> tuple[Vector, Float64[np.ndarray, "3 3"]]:
@@ -161,7 +163,7 @@ class Operator:
     def _grasp(
         self, place: Callable[[], Vector], finger: Callable[[], float], depth: float
     ) -> Iterator[np.ndarray]:
-        """Over the object, down, close; first beside it where the operator misses."""
+        """Go over the object, down, and close; first beside it where the operator misses."""
         skill, rng = self._skill, self._rng
         high = place() + _up(0.1)
         yield from self._way(high, finger, _OPEN)
@@ -193,7 +195,7 @@ class Operator:
         grip: float,
         near: float = 0.02,
     ) -> Iterator[np.ndarray]:
-        """To a place by a bend to one side, and past it where the operator overshoots."""
+        """Go to a place by a bend to one side, and past it where the operator overshoots."""
         skill, rng = self._skill, self._rng
         start = self._hand
         along = goal - start
@@ -219,7 +221,7 @@ class Operator:
         turned: float = np.inf,
         steps: int = 100,
     ) -> Iterator[np.ndarray]:
-        """Towards a place until ``near`` (metres) and ``turned`` (radians), or out of patience.
+        """Go towards a place until ``near`` (metres) and ``turned`` (radians), or out of patience.
 
         ``finger`` is the heading along which the fingers open; None keeps what it is.
         """
@@ -250,7 +252,7 @@ class Operator:
             yield self._action(np.zeros(3), np.zeros(3), grip)
 
     def _action(self, move: Vector, turn: Vector, grip: float) -> Float64[np.ndarray, "7"]:
-        """Within the operator's speed, direction kept, with noise where there is motion."""
+        """Return an action within the operator's speed, with noise where there is motion."""
         speed = self._skill.speed
         move = move * min(1.0, speed / max(float(np.linalg.norm(move)), 1e-9))
         turn = turn * min(1.0, speed / max(float(np.linalg.norm(turn)), 1e-9))
@@ -267,10 +269,10 @@ def _up(height: float) -> Vector:
 
 
 def _heading(axis: Vector) -> float:
-    """The angle of a direction seen from above."""
+    """Return the angle of a direction seen from above."""
     return float(np.arctan2(axis[1], axis[0]))
 
 
 def _wrap(angle: float, period: float) -> float:
-    """Into ``[-period / 2, period / 2)``."""
+    """Bring an angle into ``[-period / 2, period / 2)``."""
     return (angle + period / 2) % period - period / 2

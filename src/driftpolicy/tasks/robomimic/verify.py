@@ -1,6 +1,5 @@
 """Replaying recorded actions: whether demonstrations fit the simulator that is installed."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from importlib import metadata
@@ -8,32 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from driftpolicy.tasks.benchmark import ReplayedDemonstration
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile, Replayer
 from driftpolicy.tasks.robomimic.environment import CONTROL_RATE, modern_arguments
-
-
-@dataclasses.dataclass(frozen=True)
-class Replay:
-    """One demonstration, recorded and replayed from its first state."""
-
-    name: str
-    steps: int
-    divergence: tuple[float, ...]
-    """Greatest difference of a position (metres, radians) from the recording after 1, 10, 100
-    steps and at the end."""
-    observation: float
-    """Greatest difference of a recorded observation from what its recorded state shows here; NaN
-    where the file holds no observations."""
-    recorded_success: bool
-    """Whether the recording ends in a success, judged here."""
-    replayed_success: bool
-    """Whether the replay succeeds at any step."""
-
 
 _STEPS = (1, 10, 100)
 
 
-def replay(file: DemoFile, names: list[str]) -> Iterator[Replay]:
+def replay(file: DemoFile, names: list[str]) -> Iterator[ReplayedDemonstration]:
     """Replay demonstrations that hold states.
 
     Raises:
@@ -60,18 +41,18 @@ def replay(file: DemoFile, names: list[str]) -> Iterator[Replay]:
                 apart.append(float(np.abs(state - following)[positions].max()))
         apart = apart or [np.nan]  # a single step has no state after it
         ends = [apart[min(steps, len(apart)) - 1] for steps in (*_STEPS, len(apart))]
-        yield Replay(
-            name,
-            len(stored.actions),
-            tuple(ends),
-            difference,
-            bool(shown.rewards.any()),
-            success,
+        yield ReplayedDemonstration(
+            name=name,
+            steps=len(stored.actions),
+            divergence=tuple(ends),
+            observation=difference,
+            recorded_success=bool(shown.rewards.any()),
+            replayed_success=success,
         )
 
 
 def mismatches(file: DemoFile) -> list[str]:
-    """What differs between a file and the installed robosuite, in words."""
+    """Say what differs between a file and the installed robosuite, a line each."""
     found = []
     installed = metadata.version("robosuite")
     if file.version != installed:
