@@ -20,8 +20,8 @@ from driftpolicy.agents import DFPConfig
 from driftpolicy.batch import Batch
 from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data.transitions import Dataset
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import offline_to_online, side_by_side
 from driftpolicy.training.records import Records

@@ -91,8 +91,7 @@ def environment_steps() -> Callable[[], float]:
     """Milliseconds per environment step, over 50 steps of one episode."""
     import numpy as np
 
-    from driftpolicy.envs.base import make_environment
-    from driftpolicy.envs.tasks import find_task
+    from driftpolicy.tasks.registry import find_task, make_environment
 
     environment = make_environment(find_task(TASK))
     environment.reset(0)

@@ -13,7 +13,7 @@ import jax
 from common import SMALL, Figure, arguments, report
 
 from driftpolicy.config import resolve
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.evaluation import evaluate, evaluation_workers
 from driftpolicy.training.restore import new_agent
 from driftpolicy.training.seeding import RunKeys

@@ -21,9 +21,9 @@ from common import Figure, arguments, median_ratio, milliseconds_per_step, repor
 from memory import resident
 
 from driftpolicy.data.files import write_npz
-from driftpolicy.data.ogbench import load_dataset
-from driftpolicy.data.shards import open_shards
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.ogbench.dataset import load_dataset
+from driftpolicy.tasks.ogbench.shards import open_shards
+from driftpolicy.tasks.registry import find_task
 
 TASK = "cube-quadruple-play-100m-singletask-task2-v0"
 DIMENSIONS = {"observations": 55, "actions": 5, "qpos": 42, "qvel": 38}

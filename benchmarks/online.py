@@ -25,8 +25,7 @@ from common import (
     training_loop,
 )
 
-from driftpolicy.envs.base import make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.registry import find_task, make_environment
 
 
 def environment_steps(count: int):

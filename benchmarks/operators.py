@@ -8,10 +8,10 @@ An attempt is one episode, until success, the end of the plan or the task's hori
 import argparse
 import statistics
 
-from driftpolicy.data.demonstrate import Demonstrator
-from driftpolicy.data.operators import OPERATORS
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.robomimic import HORIZONS
+from driftpolicy.tasks.robomimic.collect import Demonstrator
+from driftpolicy.tasks.robomimic.environment import HORIZONS
+from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS
 
 
 def main() -> None:

@@ -19,9 +19,10 @@ from common import in_turn, milliseconds
 
 from driftpolicy.agents.config import AgentConfig
 from driftpolicy.agents.scoring import score
-from driftpolicy.data.sources import source_of
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.data.transitions import Dataset
 from driftpolicy.runs.checkpoints import checkpoint_of
+from driftpolicy.tasks.benchmark import LoadOptions
+from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training.restore import load_agent
 
 
@@ -35,7 +36,9 @@ def main() -> None:
     agent, checkpoint = load_agent(checkpoint_of(Path(options.run)))
     config = checkpoint.config
     task = find_task(config.task)
-    rows = source_of(task).load_dataset(task, Path(options.data)).rows
+    prior = benchmark_of(task).load_data(task, Path(options.data), LoadOptions()).prior
+    assert isinstance(prior, Dataset)
+    rows = prior.rows
     chosen = np.random.default_rng(0).choice(len(rows.starts), 4096, replace=False)
     states = jnp.asarray(rows.observations[rows.starts[chosen]])
     halves = dataclasses.replace(config.agent, scoring_precision="bfloat16")

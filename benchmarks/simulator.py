@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from driftpolicy.envs.robomimic import HORIZONS, default_arguments, make_simulator
+from driftpolicy.tasks.robomimic.environment import HORIZONS, default_arguments, make_simulator
 
 STEPS = 20
 

@@ -9,7 +9,6 @@ import re
 import sys
 from pathlib import Path
 
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.report.published import (
     OFFLINE_STEPS,
     ONLINE_STEPS,
@@ -17,6 +16,7 @@ from driftpolicy.report.published import (
     published_score,
 )
 from driftpolicy.suites.suite import Cell, find_suite
+from driftpolicy.tasks.registry import find_task
 
 PAGE = Path(__file__).with_suffix(".md")
 METHODS = ("bfn", "qc-bfn", "fql", "qc-fql", "mvp", "mvp-topk", "dfp-bc", "dfp")

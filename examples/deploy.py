@@ -10,9 +10,9 @@ import argparse
 import numpy as np
 
 from driftpolicy.deploy import ChunkRunner, Policy, Report
-from driftpolicy.envs.base import Environment, make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.envs.base import Environment
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task, make_environment
 
 
 def drive(policy: Policy, robot: Environment, rate_hz: float | None) -> Report:

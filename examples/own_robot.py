@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 
 from driftpolicy.cli import main
-from driftpolicy.data import plain
+from driftpolicy.tasks.custom import plain
 
 UPPER, LOWER = 0.1, 0.11  # metres, the arm's links
 NEAR = 0.02  # metres between fingertip and target that count as a success

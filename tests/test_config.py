@@ -6,9 +6,9 @@ import pytest
 
 from driftpolicy.agents import METHODS, DFPConfig
 from driftpolicy.config import TrainConfig, resolve
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.presets import PRESETS, published_settings
+from driftpolicy.tasks.registry import find_task
 
 TASK = "cube-double-play-singletask-task2-v0"
 

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from driftpolicy.api import train_seeds as train_seeds
     from driftpolicy.policy import load_policy as load_policy
     from driftpolicy.runs import load_run as load_run
+    from driftpolicy.tasks.registry import register as register
 
 _PLACES = {
     "load_policy": "driftpolicy.policy",
     "load_run": "driftpolicy.runs",
+    "register": "driftpolicy.tasks.registry",
     "register_method": "driftpolicy.agents",
     "resume": "driftpolicy.api",
     "train": "driftpolicy.api",

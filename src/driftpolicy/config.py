@@ -9,13 +9,16 @@ from typing import Any, Literal
 
 from driftpolicy.agents import AgentConfig, find_method
 from driftpolicy.agents.config import choice, require
-from driftpolicy.envs.tasks import Own, Task, find_task
 from driftpolicy.errors import UserError
 from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published_settings
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.task import CustomSettings, Task
 
 LOGGERS = ("tensorboard", "wandb")
-_USER_FIELDS = tuple(field.name for field in dataclasses.fields(Own) if field.name != "scaling")
+_CUSTOM_FIELDS = tuple(
+    field.name for field in dataclasses.fields(CustomSettings) if field.name != "scaling"
+)
 """Settings of an environment of the user's own, which no benchmark's task takes."""
 
 
@@ -122,8 +125,8 @@ class TrainConfig:
         require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
-        for name in _USER_FIELDS if task.own is None else ():
-            default = getattr(Own, name)
+        for name in _CUSTOM_FIELDS if task.custom is None else ():
+            default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default
             require(self, name, kept, f"{default} without an environment of your own")
 
@@ -134,10 +137,10 @@ class TrainConfig:
             scaling: how the environment's data are scaled, once they have been read.
         """
         task = find_task(self.task)
-        if task.own is None:
+        if task.custom is None:
             return task
-        chosen = {name: getattr(self, name) for name in _USER_FIELDS}
-        return dataclasses.replace(task, own=Own(**chosen, scaling=scaling))
+        chosen = {name: getattr(self, name) for name in _CUSTOM_FIELDS}
+        return dataclasses.replace(task, custom=CustomSettings(**chosen, scaling=scaling))
 
     @property
     def total_steps(self) -> int:

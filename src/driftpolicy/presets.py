@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.task import Task
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two CPU cores: collect, train, fine-tune, evaluate, film.

@@ -8,10 +8,10 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from driftpolicy.cli import main
-from driftpolicy.data import plain
+from driftpolicy.tasks.custom import plain
 from driftpolicy.training.captions import HEIGHT
-from tests.data.recordings import demonstrate, write_lerobot, write_minari
-from tests.envs import own
+from tests.tasks.custom import own
+from tests.tasks.custom.recordings import demonstrate, write_lerobot, write_minari
 
 ENV = f"{Path(own.__file__)}:make"
 SETTINGS = [

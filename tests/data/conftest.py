@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from driftpolicy.data.collect import Collector
 from driftpolicy.data.files import write_npz
+from driftpolicy.tasks.ogbench.collect import Collector
 from tests.waiting import PATIENCE
 
 from .serving import Server

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from driftpolicy.envs.opengl import no_opengl, with_opengl_or_without, without_opengl
-from driftpolicy.envs.robomimic import require_robosuite
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.robomimic.environment import require_robosuite
 from driftpolicy.training.video import film_workers
 from tests.opengl import BARE
 
@@ -24,8 +24,8 @@ BOTH = [pytest.param(CUBE, id="ogbench"), pytest.param(LIFT, id="robomimic", mar
 STEP = """
 import os, sys
 import numpy as np
-from driftpolicy.envs.base import make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.registry import make_environment
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.errors import UserError
 
 def variables():
@@ -96,7 +96,7 @@ def test_an_environment_of_the_users_own_that_could_draw(value):
 @pytest.mark.simulator
 def test_filming_it_says_what_to_install_and_nothing_else(value):
     film = (
-        "from driftpolicy.envs.tasks import find_task\n"
+        "from driftpolicy.tasks.task import find_task\n"
         "from driftpolicy.training.video import film_workers\n"
         "try:\n    film_workers(find_task('gymnasium:Reacher-v5'))\n"
         "except Exception as error:\n    print(error)"

@@ -76,9 +76,9 @@ def test_one_thread_each_and_the_parent_keeps_its_own(pair):
 
 def test_workers_do_not_load_jax():
     loaded = "'jax' in __import__('sys').modules"
-    with Workers(1, importlib.import_module, "driftpolicy.data.collect") as one:
+    with Workers(1, importlib.import_module, "driftpolicy.tasks.ogbench.collect") as one:
         assert one.call(0, "__getattribute__", "Collector").__name__ == "Collector"
-    code = f"import driftpolicy.data.collect, driftpolicy.envs.ogbench; print({loaded})"
+    code = f"import driftpolicy.tasks.ogbench.collect, driftpolicy.tasks.ogbench.environment; print({loaded})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "False\n"
 
@@ -90,7 +90,7 @@ def test_any_error_crosses_over_with_its_traceback(pair):
 
 
 def test_user_errors_cross_over_as_such():
-    with workers(1, "driftpolicy.envs.tasks") as one:
+    with workers(1, "driftpolicy.tasks.task") as one:
         with pytest.raises(UserError, match="unknown task 'nonsense'") as error:
             one.call(0, "find_task", "nonsense")
         assert "\n" not in str(error.value)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftpolicy.data.collect import Collector
 from driftpolicy.data.files import write_npz
+from driftpolicy.tasks.ogbench.collect import Collector
 from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.simulator]

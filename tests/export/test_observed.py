@@ -6,11 +6,11 @@ import pytest
 pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
 from driftpolicy.cli import main
-from driftpolicy.data import plain
 from driftpolicy.deploy import Policy
-from driftpolicy.envs.ogbench import make_simulator, reset_simulator
-from driftpolicy.envs.tasks import TASKS, find_task, own_task
 from driftpolicy.export.observed import parts_of
+from driftpolicy.tasks.custom import plain
+from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
+from driftpolicy.tasks.registry import find_task
 
 FAMILIES = sorted({task.family for task in TASKS.values() if task.benchmark == "ogbench"})
 CENTRE, SCALE = np.array([0.425, 0.0, 0.0]), 10.0

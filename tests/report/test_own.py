@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from driftpolicy.cli import main
-from driftpolicy.envs.tasks import TASKS, find_task
 from driftpolicy.report import render, terminal
 from driftpolicy.report.curves import make_figure, make_panels
 from driftpolicy.report.published import published_score
@@ -18,6 +17,7 @@ from driftpolicy.runs.folder import RunFolder
 from driftpolicy.suites.display import jobs_table
 from driftpolicy.suites.driver import Driver
 from driftpolicy.suites.suite import Cell, Suite, find_suite
+from driftpolicy.tasks.registry import all_tasks, find_task
 from tests.films import write_film
 from tests.suites.common import Reports
 
@@ -62,7 +62,7 @@ def test_names(task):
 
 
 def test_every_task_has_a_title_of_its_own():
-    assert len({find_task(name).title for name in TASKS}) == len(TASKS)
+    assert len({task.title for task in all_tasks().values()}) == len(all_tasks())
 
 
 def test_runs_are_where_a_training_puts_them(suite, tmp_path):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.report.published import (
     PublishedScore,
     published_average,
@@ -13,6 +12,7 @@ from driftpolicy.report.published import (
     published_score,
 )
 from driftpolicy.suites.suite import Cell, find_suite
+from driftpolicy.tasks.registry import find_task
 
 
 def test_every_cell_of_the_papers_suites_has_its_number():

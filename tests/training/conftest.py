@@ -12,11 +12,11 @@ import pytest
 
 from driftpolicy.agents import METHODS
 from driftpolicy.config import TrainConfig, resolve
-from driftpolicy.data.collect import Collector
 from driftpolicy.data.files import write_npz
-from driftpolicy.data.ogbench import load_dataset
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.ogbench.collect import Collector
+from driftpolicy.tasks.ogbench.dataset import load_dataset
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import train
 from driftpolicy.training.records import Records

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from driftpolicy.agents import DFP, DFPConfig
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.deciding import Decider
 from driftpolicy.training.evaluation import (
     Episode,

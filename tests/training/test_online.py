@@ -7,8 +7,7 @@ import pytest
 
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import WindowSpec
-from driftpolicy.envs.base import Session, episode_seed, make_environment
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.envs.base import Session, episode_seed
 from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training import schedule

@@ -11,17 +11,17 @@ from rich.console import Console
 
 from driftpolicy import load_policy
 from driftpolicy.config import TrainConfig, resolve
-from driftpolicy.data import plain
-from driftpolicy.data.own import load_dataset
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.runs import checkpoints
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.custom import plain
+from driftpolicy.tasks.custom.dataset import load_dataset
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
-from tests.data.recordings import demonstrate
-from tests.envs import own
+from tests.tasks.custom import own
+from tests.tasks.custom.recordings import demonstrate
 
 from .conftest import assert_same_run, run_to_end, tiny, trainer_of
 
@@ -72,8 +72,8 @@ def test_a_checkpoint_and_the_config_say_everything(whole, dataset):
     assert meta["control_rate"] == 10
     stored = TrainConfig.from_json(folder.config_file.read_text())
     task = stored.configured_task(Scaling.from_json(meta["scaling"]))
-    assert task.own.reward == "success"
-    assert task.own.scaling == dataset.scaling
+    assert task.custom.reward == "success"
+    assert task.custom.scaling == dataset.scaling
     assert json.loads(folder.config_file.read_text())["task"] == NAME
 
 
@@ -124,7 +124,7 @@ def test_settings_of_ones_own_are_of_ones_own_only():
     ):
         with pytest.raises(UserError, match=f"{flag} must be .* without an environment"):
             resolve(cube, "dfp", "paper", settings)
-        assert resolve(NAME, "dfp", "paper", settings).configured_task().own is not None
+        assert resolve(NAME, "dfp", "paper", settings).configured_task().custom is not None
     assert resolve(cube, "dfp", "paper", {}).configured_task() == find_task(cube)
     for settings, message in (
         ({"success_return": float("nan")}, "success_return must be a number"),

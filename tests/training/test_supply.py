@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.shards import open_shards
 from driftpolicy.data.transitions import Fetched, WindowSpec, draw_windows
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.blocks import step_keys
 from driftpolicy.training.supply import AHEAD, Resident, Streamed
 

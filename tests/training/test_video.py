@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from driftpolicy.agents import DFP, DFPConfig
-from driftpolicy.envs.tasks import find_task
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training import captions, video
 from driftpolicy.training.captions import HEIGHT, Caption, add_caption
 from tests.films import read_film

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.cli.inspecting import inspect
-from driftpolicy.data.collect import EPISODE_STEPS
 from driftpolicy.data.download import download as download_data
-from driftpolicy.data.sources import find_task_of, source_of
 from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress, format_bytes, format_seconds
+from driftpolicy.tasks.ogbench.places import EPISODE_STEPS
+from driftpolicy.tasks.registry import BENCHMARKS, benchmark_of, find_task_of_dataset
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,22 +86,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the subcommand says; 130 after Ctrl-C."""
+    """Do what the subcommand asks for; return 130 after Ctrl-C."""
     return options.act(options)
 
 
 def collect(options: argparse.Namespace) -> int:
     """Collect episodes into one file."""
-    task = find_task_of(options.name)
-    source = source_of(task)
-    path = Path(options.out).expanduser() if options.out else source.collected_path(task.dataset)
+    task = find_task_of_dataset(options.name)
+    benchmark = benchmark_of(task)
+    path = Path(options.out).expanduser() if options.out else benchmark.collected_path(task)
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} is already there; --overwrite replaces it")
-    given = {} if options.episode_steps is None else {"episode_steps": options.episode_steps}
-    count = source.EPISODES if options.episodes is None else options.episodes
+    count = benchmark.collected_episodes if options.episodes is None else options.episodes
     start = time.monotonic()
-    episodes = source.collect(
-        task, path, episodes=count, seed=options.seed, processes=options.processes, **given
+    episodes = benchmark.collect(
+        task,
+        path,
+        episodes=count,
+        seed=options.seed,
+        processes=options.processes,
+        episode_steps=options.episode_steps,
     )
     label = f"collecting {task.dataset}"
     try:
@@ -125,10 +129,12 @@ def collect(options: argparse.Namespace) -> int:
 def download(options: argparse.Namespace) -> int:
     """Fetch a published file."""
     start = time.monotonic()
+    task = find_task_of_dataset(options.name)
+    published = benchmark_of(task).published(task)
     try:
         with JobProgress(f"downloading {options.name}") as progress:
             path = download_data(
-                options.name,
+                published,
                 folder=Path(options.to) if options.to else None,
                 base_url=options.base_url,
                 sha256=options.sha256,
@@ -143,25 +149,25 @@ def download(options: argparse.Namespace) -> int:
 
 
 def _interrupted(then: str) -> int:
+    """Say in one line that the user has interrupted the command; return its exit status."""
     print(f"dfp: interrupted; {then}", file=sys.stderr)
     return 130
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Replay demonstrations; 1 where one that succeeded no longer does."""
-    from driftpolicy.data.demos import DemoFile
-    from driftpolicy.data.verify import mismatches, replay
-
+    """Replay demonstrations; return 1 if one that succeeded no longer does."""
     console = Console(highlight=False)
     if options.demos < 1:
         raise UserError(f"--demos must be at least 1, not {options.demos}")
     table = Table("demonstration", "steps", "success", "replayed", box=None, padding=(0, 2, 0, 0))
     for steps in ("1 step", "10", "100", "end", "seen"):
         table.add_column(steps, justify="right")
-    with DemoFile(Path(options.file).expanduser()) as file:
-        for sentence in mismatches(file):
-            console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
-        found = list(replay(file, file.names[: options.demos]))
+    path = Path(options.file).expanduser()
+    replaying = [benchmark for benchmark in BENCHMARKS.values() if benchmark.verifies]
+    benchmark = next((one for one in replaying if one.holds(path)), replaying[0])
+    mismatches, found = benchmark.verify(path, options.demos)
+    for sentence in mismatches:
+        console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
     for each in found:
         table.add_row(
             each.name,

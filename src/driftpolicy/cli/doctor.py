@@ -11,13 +11,10 @@ from rich.table import Table
 
 from driftpolicy import __version__
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import BENCHMARKS, find_task
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "ogbench", "imageio-ffmpeg")
 _EXTRAS = {
-    "robosuite": "robomimic",
-    "h5py": "hdf5",
-    "pyarrow": "lerobot",
-    "minari": "minari",
     "onnx": "export",
     "onnxruntime": "deploy",
     "tensorboardX": "tensorboard",
@@ -26,16 +23,14 @@ _EXTRAS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No arguments."""
+    """Declare no arguments."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a table; exit status 1 if something that training needs is missing."""
+    """Print a table; return 1 if something that training needs is missing."""
     import jax
 
-    from driftpolicy.data.ogbench import COLLECTED_FOLDER, PUBLISHED_FOLDER
-    from driftpolicy.envs.tasks import find_task
-    from driftpolicy.training.video import film_workers
+    from driftpolicy.training.video import FilmRunner, film_workers
 
     console = Console()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -48,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         except metadata.PackageNotFoundError:
             missing.append(package)
             table.add_row(package, "[red]missing[/red]: uv sync")
-    for module, extra in _EXTRAS.items():
+    for module, extra in _extras().items():
         there = importlib.util.find_spec(module) is not None
         table.add_row(module, "there" if there else f"not installed (uv sync --extra {extra})")
     table.add_row("cores", str(len(os.sched_getaffinity(0))))
@@ -56,11 +51,19 @@ def run(options: argparse.Namespace) -> int:
     table.add_row("devices", devices)
     try:
         with film_workers(find_task("cube-single-play-singletask-task1-v0")) as workers:
-            table.add_row("rendering", f"works ({workers.call(0, 'renderer')})")
+            table.add_row("rendering", f"works ({workers.call(0, FilmRunner.renderer)})")
     except UserError as error:
         table.add_row("rendering", f"[yellow]{error}[/yellow]; training works without")
-    for name, folder in (("published", PUBLISHED_FOLDER), ("collected", COLLECTED_FOLDER)):
-        files = sorted(folder.expanduser().glob("*.npz"))
-        table.add_row(f"{name} data", f"{len(files)} files in {folder}")
+    for benchmark in BENCHMARKS.values():
+        for name, text in benchmark.doctor_rows():
+            table.add_row(name, text)
     console.print(table)
     return 1 if missing else 0
+
+
+def _extras() -> dict[str, str]:
+    """Return the packages that are not needed by all, each with the extra that installs it."""
+    extras: dict[str, str] = {}
+    for benchmark in BENCHMARKS.values():
+        extras |= benchmark.optional_packages()
+    return extras | _EXTRAS

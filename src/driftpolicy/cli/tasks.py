@@ -2,7 +2,7 @@
 
 import argparse
 
-from driftpolicy.envs.tasks import TASKS
+from driftpolicy.tasks.registry import task_names
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +12,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the names, one a line."""
-    for name in TASKS:
+    for name in task_names():
         if all(word in name for word in options.words):
             print(name)
     return 0

@@ -8,9 +8,9 @@ from rich.console import Console
 from driftpolicy.agents import METHODS, find_method
 from driftpolicy.cli.options import add_config_flags
 from driftpolicy.config import TrainConfig
-from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
 from driftpolicy.presets import PRESETS
+from driftpolicy.tasks.custom.tasks import CUSTOM_PREFIX
 
 _NOT_SETTINGS = (
     "command",
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"name a task or --env, not both: {options.task}, {options.env}")
     each = [settings | {"seed": seed} for seed in options.seeds or ()] or [settings]
     folders = create_runs(
-        OWN_PREFIX + options.env if options.env else options.task,
+        CUSTOM_PREFIX + options.env if options.env else options.task,
         options.method,
         each,
         preset=options.preset,

@@ -1,1 +1,1 @@
-"""Data: stored transitions, windows over them, and where datasets come from."""
+"""Rows in memory, on disk and in rings, and the windows over them that agents train on."""

@@ -1,12 +1,13 @@
-"""Fetching a published dataset: resumable, and checked before it counts as there.
+"""Downloading a published file: resumable, and checked before it counts as there.
 
-What arrives is kept in ``<name>.part``, and in ``<name>.part.json`` what the server said of it
-(entity tag, date, length). A later try continues there with an HTTP range request that names the
+What arrives is kept in ``<name>.part``, and in ``<name>.part.json`` what the server answered about
+it (entity tag, date, length). A later try continues there with an HTTP range request that names the
 file it began with, so a file that changed meanwhile is fetched anew instead of being spliced. Only
-a complete file that passes its benchmark's check gets the final name.
+a complete file that passes its check gets the final name.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import http.client
@@ -24,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import move, write_atomically
-from driftpolicy.data.sources import find_task_of, source_of
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 
@@ -41,8 +41,24 @@ class _TransientError(Exception):
     """A failure that may be gone at the next try."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """Where a dataset's file is published, and where it is looked for."""
+
+    dataset: str
+    """The name of the dataset."""
+    server: str
+    """The folder at the server."""
+    name: str
+    """The file's path in that folder, and in ours."""
+    folder: Path
+    """Where the benchmark itself keeps its data on a user's machine."""
+    check: Callable[[Path], None]
+    """Raises a :class:`UserError` for a file that is damaged."""
+
+
 def download(
-    name: str,
+    published: PublishedFile,
     *,
     folder: Path | None = None,
     base_url: str | None = None,
@@ -51,24 +67,21 @@ def download(
     progress: Progress = lambda done, total: None,
     pause_s: float = 1.0,
 ) -> Path:
-    """Fetch a dataset's file from where it is published to where it is looked for; its path.
+    """Fetch a file from where it is published to where it is looked for, and return its path.
 
     Args:
-        name: a dataset's name, or a task's.
+        published: says both places.
         folder: where published datasets live; None for where the benchmark itself keeps them.
-        base_url: the folder at the server; None for the benchmark's own.
+        base_url: the folder at the server; None for the benchmark's.
         sha256: 64 hexadecimal digits that the whole file must have.
         overwrite: fetch it even if it is there.
         progress: called with the bytes that are here and the bytes in all, if known.
         pause_s: seconds before the second try; doubled before each further one.
 
     Raises:
-        UserError: if the name is unknown, the file is there already, the server cannot be reached
-            or has no such file, the disk is full (what has come is kept), or what came is not what
-            was promised.
+        UserError: if the file is there already, the server cannot be reached or has no such file,
+            the disk is full (what has come is kept), or what came is not what was promised.
     """
-    task = find_task_of(name)
-    dataset, published = task.dataset, source_of(task).published(task)
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UserError(f"--sha256 takes 64 hexadecimal digits, not {sha256!r}")
     base_url = base_url or published.server
@@ -79,7 +92,7 @@ def download(
         raise UserError(f"{target} is already there; --overwrite fetches it again")
     url = f"{base_url.rstrip('/')}/{published.name}"
     with _locked_part(target) as part:
-        transfer = _Transfer(url, dataset, part, progress)
+        transfer = _Transfer(url, published.dataset, part, progress)
         transfer.fetch(pause_s)
         problem = _damage(part, published.check)
         if problem and transfer.resumed:  # two files that the server did not tell apart
@@ -101,7 +114,7 @@ def download(
 
 @contextlib.contextmanager
 def _locked_part(target: Path) -> Iterator[FileIO]:
-    """The part file, opened for reading and appending, ours alone; removed if it stays empty."""
+    """Open the part file for reading and appending, locked; remove it if it stays empty."""
     path = target.with_name(target.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +142,7 @@ def _size(file: FileIO) -> int:
 
 
 def _damage(part: FileIO, check: Callable[[Path], None]) -> str | None:
-    """What is wrong with a complete file, if anything."""
+    """Say what is wrong with a complete file, if anything."""
     try:
         check(Path(part.name))
     except UserError:
@@ -140,7 +153,7 @@ def _damage(part: FileIO, check: Callable[[Path], None]) -> str | None:
 
 
 def _wrong_checksum(part: FileIO, sha256: str | None) -> str | None:
-    """Whether the file has another checksum than it must, in words."""
+    """Say which checksum the file has, if it is another than it must have."""
     if sha256 is None:
         return None
     part.seek(0)
@@ -204,29 +217,30 @@ class _Transfer:
                 raise _TransientError("the file at the server has changed") from None
         self._answered = True
         with response:
-            said = _said(response.headers)
+            version = _version(response.headers)
             if response.status == 206:
                 first, length = _range(response.headers)
-                said["length"] = length or known["length"]
-                if first != start or any(said[k] != known[k] for k in said if said[k] and known[k]):
+                version["length"] = length or known["length"]
+                changed = any(version[k] != known[k] for k in version if version[k] and known[k])
+                if first != start or changed:
                     self.forget()
                     raise _TransientError("the file at the server has changed")
                 self.resumed = True
             else:
                 start = 0
                 self.forget()
-                note = json.dumps({"url": self._url, **said}).encode()
+                note = json.dumps({"url": self._url, **version}).encode()
                 write_atomically(self.note, lambda file: file.write(note), what="download note")
-            self._receive(response, start, said["length"])
+            self._receive(response, start, version["length"])
 
     def _known(self) -> dict[str, Any]:
-        """What the server said of the file that the part is of; nothing if there is none."""
+        """Return what the server answered about the file that the part is of, or nothing."""
         try:
             known = json.loads(self.note.read_text())
-            mine = known["url"] == self._url and {"etag", "date", "length"} < set(known)
+            valid = known["url"] == self._url and {"etag", "date", "length"} < set(known)
         except (OSError, ValueError, TypeError, KeyError):
             return {}
-        return known if mine else {}
+        return known if valid else {}
 
     def _receive(self, response: http.client.HTTPResponse, done: int, total: int | None) -> None:
         """Append what comes until the file is complete."""
@@ -272,7 +286,7 @@ class _Transfer:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether a first request may succeed if it is made again."""
+    """Return whether a first request may succeed if it is made again."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, ConnectionRefusedError | http.client.InvalidURL):
         return False
@@ -281,8 +295,8 @@ def _may_pass(error: Exception) -> bool:
     )
 
 
-def _said(headers: Message) -> dict[str, Any]:
-    """What tells this version of a file from another."""
+def _version(headers: Message) -> dict[str, Any]:
+    """Return what tells this version of a file from another."""
     length = headers.get("Content-Length", "")
     return {
         "etag": headers.get("ETag"),
@@ -292,7 +306,7 @@ def _said(headers: Message) -> dict[str, Any]:
 
 
 def _range(headers: Message) -> tuple[int | None, int | None]:
-    """The first byte of a partial answer, and how many the whole file has."""
+    """Return the first byte of a partial answer, and how many the whole file has."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
     if found is None:
         return None, None

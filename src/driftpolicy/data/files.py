@@ -73,7 +73,7 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, what: str = "data
 def read_npz(
     path: Path, *, what: str = "data file", only: tuple[str, ...] = ("",)
 ) -> dict[str, np.ndarray]:
-    """The arrays of a file whose names start with one of ``only``, their checksums verified.
+    """Read the arrays whose names start with one of ``only``, their checksums verified.
 
     Raises:
         UserError: if the file is missing, truncated, damaged, holds pickled objects, or is no npz.
@@ -92,7 +92,7 @@ def read_npz(
 
 
 def checksums(path: Path, *, what: str = "data file") -> dict[str, int]:
-    """The CRC-32 of each array as the file lists it; nothing is read or verified.
+    """Return the CRC-32 of each array as the file lists it; nothing is read or verified.
 
     Raises:
         UserError: if the file is missing, truncated or no npz.
@@ -102,7 +102,7 @@ def checksums(path: Path, *, what: str = "data file") -> dict[str, int]:
 
 
 def crc32(paths: Iterable[Path]) -> str:
-    """Identifies the contents of files, one after the other; in hexadecimal.
+    """Return a CRC-32 in hexadecimal of the contents of files, one after the other.
 
     Raises:
         UserError: if one cannot be read.
@@ -134,7 +134,7 @@ def verify_npz(path: Path, *, what: str = "data file") -> None:
 
 
 def member_shape(path: Path, name: str, *, what: str = "data file") -> tuple[int, ...]:
-    """The shape of one array, of which only the head is read.
+    """Return the shape of one array, of which only the head is read.
 
     Raises:
         UserError: if the file is missing, truncated or no npz, or has no such array.
@@ -151,7 +151,7 @@ class MappedRows:
     """
 
     def __init__(self, path: Path, name: str):
-        """Map it; its checksum is not verified, which would read all of it.
+        """Map an array of a file; its checksum is not verified, which would read all of it.
 
         Raises:
             UserError: if the file is missing or truncated, or does not hold the matrix like that.
@@ -175,7 +175,7 @@ class MappedRows:
         self._bytes = np.ndarray((self.shape[0], width), np.uint8, self._map, place)
 
     def take(self, rows: Int[np.ndarray, "..."]) -> Float32[np.ndarray, "... width"]:
-        """A copy of some rows."""
+        """Return a copy of some rows."""
         return np.take(self._bytes, rows, axis=0).view(np.float32)
 
     def release(self) -> None:
@@ -184,7 +184,7 @@ class MappedRows:
 
 
 def _read_header(member: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of the array that an opened member holds in the order of C."""
+    """Read shape and type of the array that an opened member holds in the order of C."""
     version = np.lib.format.read_magic(member)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -198,7 +198,7 @@ def _read_header(member: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 @contextlib.contextmanager
 def _reading(path: Path, what: str):
-    """An opened archive; any error in its body is the file's fault."""
+    """Open an archive; any error in the body of ``with`` is blamed on the file."""
     try:
         with zipfile.ZipFile(path) as archive:
             if any(entry.comment for entry in archive.infolist()):  # would hide entries behind it

@@ -1,29 +1,28 @@
 """A dataset in many files (shards): each converted once, then memory-mapped while runs train on it.
 
-Published files are compressed and hold what training never reads, so they cannot be mapped as they
-are. The first run on a folder of them writes two files for each, into the folder ``mapped`` beside
-them or where it is told: ``<shard>.rows.npz``, the observations and actions of all tasks, a row
-per observation, and ``<shard>.<task>.npz``, the rewards and masks of one. Each is written
-atomically and says which shard it was made of, so an interrupted conversion goes on with the next
-shard, and a shard that has changed is converted again.
+Shards are compressed and hold what training never reads, so they cannot be mapped as they are. The
+first run on a folder of them writes two files for each, into the folder ``mapped`` beside them or
+into another: ``<shard>.rows.npz``, the observations and actions of all tasks, a row per
+observation, and ``<shard>.<task>.npz``, the rewards and masks of one. Each is written atomically
+and says which shard it was made of, so an interrupted conversion goes on with the next shard, and a
+shard that has changed is converted again.
+
+What the shards themselves look like is known to a :class:`ShardReader` alone.
 """
 
 import json
-import re
 import shutil
 import zlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from driftpolicy.data import ogbench
-from driftpolicy.data.files import MappedRows, member_shape, read_npz, write_npz
+from driftpolicy.data.files import MappedRows, read_npz, write_npz
 from driftpolicy.data.transitions import Dataset, Rows
-from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 from driftpolicy.scaling import Scaling
@@ -32,25 +31,57 @@ _LAYOUT = 1  # of the mapped files
 Progress = Callable[[int, int], None]
 
 
-def sharded(task: Task, path: Path) -> bool:
-    """Whether what :func:`driftpolicy.data.sources.Source.find_dataset` found are shards."""
-    return task.benchmark == "ogbench" and path.is_dir()
+class ShardShape(NamedTuple):
+    """The size of a shard."""
+
+    rows: int
+    observation_dim: int
+    action_dim: int
 
 
-def list_shards(folder: Path) -> list[Path]:
-    """The shards in a folder in the order of their numbers; validation data are none.
+class ShardReader(Protocol):
+    """Reads the shards of one format for one task."""
 
-    Raises:
-        UserError: if there is none.
-    """
-    shards = [path for path in folder.glob("*.npz") if not re.search(r"-val\b", path.stem)]
-    if not shards:
-        raise UserError(f"{folder} holds no file of training data (.npz)")
-    return sorted(shards, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
+    @property
+    def task(self) -> str:
+        """A word for the task whose rewards are read, which names its mapped files."""
+        ...
+
+    def list_shards(self, folder: Path) -> list[Path]:
+        """List the shards in a folder, at least one, in their order.
+
+        Raises:
+            UserError: if there is none.
+        """
+        ...
+
+    def describe(self, shard: Path) -> dict[str, Any]:
+        """Describe who made a shard (``origin``); ``crc32`` identifies its contents.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        ...
+
+    def shape(self, shard: Path) -> ShardShape:
+        """Return the size of a shard, of which only the head is read.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        ...
+
+    def read(self, shard: Path) -> Dataset:
+        """Read a shard as transitions of the task.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        ...
 
 
-def open_shards(
-    task: Task,
+def map_shards(
+    reader: ShardReader,
     folder: Path,
     *,
     cache: Path | None = None,
@@ -58,26 +89,26 @@ def open_shards(
     progress: Progress = lambda done, total: None,
     warn: Callable[[str], Any] = print,
 ) -> "Shards":
-    """Map all shards of a folder, converting those that were not yet, for one of OGBench's tasks.
+    """Map all shards of a folder, converting those that were not yet.
 
     Args:
-        task: its goal decides rewards and masks.
-        folder: of the shards.
+        reader: knows their format and the task.
+        folder: holds the shards.
         cache: where their mapped form is kept; None for the folder ``mapped`` among them.
         skip_broken: leave out shards that cannot be read.
-        progress: called with the shards that are mapped, and how many there are.
+        progress: called with the number of shards that are mapped, and of all.
         warn: called with a line for each shard that is left out.
 
     Raises:
         UserError: if there is no shard, one is broken and not to be skipped, or the disk is full.
     """
-    paths = list_shards(folder)
+    paths = reader.list_shards(folder)
     cache = cache or folder / "mapped"
-    _require_space(task, paths, cache)
+    _require_space(reader, paths, cache)
     shards = []
     for done, path in enumerate(paths):
         progress(done, len(paths))
-        mapped = _Mapped(task, path, cache)
+        mapped = _Mapped(reader, path, cache)
         try:
             data = mapped.read()
         except UserError as error:
@@ -94,39 +125,25 @@ def open_shards(
     return Shards(folder, shards)
 
 
-def heads(folder: Path) -> tuple[list[tuple[Path, int]], list[str]]:
-    """The shards of a folder with their rows, of which only the heads are read; what is broken.
-
-    Raises:
-        UserError: if there is no shard.
-    """
-    good, broken = [], []
-    for path in list_shards(folder):
-        try:
-            good.append((path, member_shape(path, "observations")[0]))
-        except (UserError, IndexError) as error:
-            broken.append(str(error))
-    return good, broken
-
-
 class _Mapped:
     """The mapped form of a shard: its two files."""
 
-    def __init__(self, task: Task, shard: Path, cache: Path):
-        self.task, self.shard = task, shard
+    def __init__(self, reader: ShardReader, shard: Path, cache: Path):
+        self._reader = reader
+        self.shard = shard
         self.rows = cache / f"{shard.stem}.rows.npz"
-        self.worth = cache / f"{shard.stem}.{task.environment}.npz"
+        self.worth = cache / f"{shard.stem}.{reader.task}.npz"
         self.description: dict[str, Any] = {}
 
     def read(self) -> Dataset | None:
-        """The shard, unless both files are there and were made of it."""
-        self.description = ogbench.describe(self.shard)
+        """Read the shard, unless both files are there and were made of it."""
+        self.description = self._reader.describe(self.shard)
         if self._is_there(self.rows) and self._is_there(self.worth):
             return None
-        return ogbench.load_dataset(self.task, self.shard)
+        return self._reader.read(self.shard)
 
     def write(self, data: Dataset) -> None:
-        """The files that are not there."""
+        """Write the files that are not there."""
         rows, metadata = data.rows, {"metadata": np.array(self._origin())}
         if not self._is_there(self.rows):
             arrays = {
@@ -139,19 +156,22 @@ class _Mapped:
             write_npz(self.worth, metadata | {"worth": worth}, what="mapped shard")
 
     def missing_bytes(self) -> int:
-        """What has to be written, as far as the shard can be read."""
-        count = 0
+        """Count the bytes that have to be written, as far as the shard can be read."""
         try:
-            self.description = ogbench.describe(self.shard)
-            rows, width = member_shape(self.shard, "observations")
-            width += member_shape(self.shard, "actions")[1]
+            self.description = self._reader.describe(self.shard)
+            shape = self.shape()
         except (UserError, ValueError, IndexError):
             return 0  # it is broken, which reading it will say
+        count = 0
         if not self._is_there(self.rows):
-            count += 4 * rows * width
+            count += 4 * shape.rows * (shape.observation_dim + shape.action_dim)
         if not self._is_there(self.worth):
-            count += 8 * rows
+            count += 8 * shape.rows
         return count
+
+    def shape(self) -> ShardShape:
+        """Return the size of the shard."""
+        return self._reader.shape(self.shard)
 
     def _is_there(self, file: Path) -> bool:
         if not file.is_file():
@@ -162,14 +182,14 @@ class _Mapped:
             return False
 
     def _origin(self) -> str:
-        """What the files say that they were made of."""
+        """Return what the files say that they were made of."""
         made_of = {"shard": self.shard.name, "crc32": self.description["crc32"], "layout": _LAYOUT}
         return json.dumps(made_of)
 
 
-def _require_space(task: Task, shards: list[Path], cache: Path) -> None:
+def _require_space(reader: ShardReader, shards: list[Path], cache: Path) -> None:
     """Raise a UserError if the mapped form of the shards will not fit on the disk."""
-    needed = sum(_Mapped(task, shard, cache).missing_bytes() for shard in shards)
+    needed = sum(_Mapped(reader, shard, cache).missing_bytes() for shard in shards)
     there = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
@@ -187,7 +207,7 @@ class _Shard:
         self.ends = read_npz(mapped.rows, only=("ends",))["ends"].astype(np.int64)
         self.rows = MappedRows(mapped.rows, "rows")
         self.worth = MappedRows(mapped.worth, "worth")
-        self.action_dim = member_shape(mapped.shard, "actions")[1]
+        self.action_dim = mapped.shape().action_dim
 
 
 class Shards:
@@ -204,7 +224,7 @@ class Shards:
     control_rate: float | None = None
 
     def __init__(self, folder: Path, shards: list[_Shard]):
-        """``shards`` are at least one, each made of whole episodes."""
+        """Join ``shards``, at least one, each made of whole episodes."""
         self._shards = shards
         counts = [shard.rows.shape[0] for shard in shards]
         self._begins = np.cumsum([0, *counts])  # first row of each shard, and the end
@@ -227,16 +247,16 @@ class Shards:
         """Who made them; ``crc32`` identifies their contents and order."""
 
     def __len__(self) -> int:
-        """The number of transitions."""
+        """Return the number of transitions."""
         return int(self._transitions[-1])
 
     @property
     def lengths(self) -> Int64[np.ndarray, " episodes"]:
-        """As :class:`driftpolicy.data.transitions.Prior` says."""
+        """The number of transitions in each episode."""
         return np.diff(self._transitions, prepend=0)
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
-        """As :class:`driftpolicy.data.transitions.Prior` says."""
+        """Read windows as :meth:`driftpolicy.data.transitions.Prior.gather` says."""
         episode = np.searchsorted(self._transitions, drawn, side="right")
         final = self._finals[episode][:, None]
         places = (drawn + episode)[:, None] + np.arange(length + 1)
@@ -244,7 +264,7 @@ class Shards:
         return self._as_rows(*values, (places >= final).reshape(-1), len(drawn))
 
     def resident(self) -> Rows:
-        """As :class:`driftpolicy.data.transitions.Prior` says; passes through the memory."""
+        """Return all rows on the device, where they are put once, by way of the memory."""
         return self._resident
 
     @cached_property
@@ -252,7 +272,7 @@ class Shards:
         return self._first(self.episodes).resident()
 
     def beside_replay(self, count: int) -> "Dataset | Shards":
-        """The first episodes that hold ``count`` transitions, in memory; all of it for 0."""
+        """Return the first episodes that hold ``count`` transitions, in memory; for 0 all."""
         if not 0 < count < len(self):
             return self
         if count not in self._beside:
@@ -264,7 +284,7 @@ class Shards:
         return {}
 
     def _first(self, episodes: int) -> Dataset:
-        """The first episodes."""
+        """Read the first episodes into memory."""
         finals = self._finals[:episodes]
         count = int(finals[-1]) + 1
         last = np.zeros(count, bool)
@@ -273,16 +293,16 @@ class Shards:
         return Dataset(*rows[:-1])
 
     def _read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Observations and actions, rewards and masks, of rows counted over all shards."""
+        """Read observations and actions, rewards and masks, of rows counted over all shards."""
         values = np.empty((len(rows), self._shards[0].rows.shape[1]), np.float32)
         worth = np.empty((len(rows), 2), np.float32)
         number = np.searchsorted(self._begins, rows, side="right") - 1
         order = np.argsort(number, kind="stable")
         bounds = np.searchsorted(number[order], np.arange(len(self._begins)))
         for i in np.flatnonzero(np.diff(bounds)):
-            own = order[bounds[i] : bounds[i + 1]]
-            shard, places = self._shards[i], rows[own] - self._begins[i]
-            values[own], worth[own] = shard.rows.take(places), shard.worth.take(places)
+            chosen = order[bounds[i] : bounds[i + 1]]
+            shard, places = self._shards[i], rows[chosen] - self._begins[i]
+            values[chosen], worth[chosen] = shard.rows.take(places), shard.worth.take(places)
             shard.rows.release()
             shard.worth.release()
         return values, worth

@@ -1,1 +1,1 @@
-"""Environments: a task name leads to a simulator, one or many of them in parallel."""
+"""Environments: their protocol, their episodes, and processes that run them in parallel."""

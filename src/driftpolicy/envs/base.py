@@ -1,11 +1,10 @@
-"""What the loops know of a simulator."""
+"""The protocol of an environment, and its sessions, which can be stored in mid-episode."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, UInt8
+from jaxtyping import Float, Float32, UInt8
 
-from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
 
 
@@ -35,59 +34,20 @@ class Environment(Protocol):
         ...
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
-        """One control step with an action in [-1, 1]."""
+        """Make one control step with an action in [-1, 1]."""
         ...
 
     def goal(self) -> str:
-        """What is to be done in this episode, in words; to be asked at its start."""
+        """Say in words what is to be done in this episode; to be asked at its start."""
         ...
 
     def render(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The present scene as an RGB image."""
+        """Draw the present scene as an RGB image."""
         ...
 
 
-class Facts(NamedTuple):
-    """What an environment of the user's own says of itself."""
-
-    observation_dim: int
-    action_low: Float64[np.ndarray, " action"]
-    """May be infinite."""
-    action_high: Float64[np.ndarray, " action"]
-    control_rate: float | None
-    tells_success: bool
-    """Whether ``info`` says when the task is done."""
-    deterministic: bool
-    """Whether the same seed and actions gave the same trajectory twice."""
-
-
-def make_environment(task: Task, *, render_size: int = 480) -> Environment:
-    """The simulator of a task.
-
-    Args:
-        task: which.
-        render_size: width and height of its images in pixels; not of a user's own environment.
-
-    Raises:
-        UserError: if the task's simulator is not there.
-    """
-    if task.benchmark == "ogbench":
-        from driftpolicy.envs.ogbench import OGBenchEnvironment
-
-        return OGBenchEnvironment(task, render_size)
-    if task.benchmark == "robomimic":
-        from driftpolicy.envs.robomimic import RobomimicEnvironment
-
-        return RobomimicEnvironment(task, render_size)
-    if task.benchmark == "gymnasium":
-        from driftpolicy.envs.gymnasium import GymnasiumEnvironment
-
-        return GymnasiumEnvironment(task)
-    raise UserError(f"no simulator for the benchmark {task.benchmark!r}")
-
-
 def episode_seed(*path: int) -> int:
-    """A 32-bit seed for an episode, a pure function of the numbers that name it."""
+    """Return a 32-bit seed for an episode, a pure function of the numbers that name it."""
     return int(np.random.SeedSequence(path).generate_state(1)[0])
 
 
@@ -100,7 +60,7 @@ class Session:
     """
 
     def __init__(self, environment: Environment):
-        """Wraps ``environment``, which must be used through this session only."""
+        """Wrap ``environment``, which must be used through this session only."""
         self.environment = environment
         self.observation: np.ndarray | None = None
         self._seed = 0
@@ -113,7 +73,7 @@ class Session:
         return self.observation
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
-        """One control step; the action is rounded to float32, as it is stored."""
+        """Make one control step; the action is rounded to float32, as it is stored."""
         action = np.array(action, np.float32)
         self._actions.append(action)
         outcome = self.environment.step(action)
@@ -121,7 +81,7 @@ class Session:
         return outcome
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint stores."""
+        """Return what a checkpoint stores."""
         assert self.observation is not None
         dim = self.environment.action_dim
         return {

@@ -1,15 +1,15 @@
 """Whole chunks executed open-loop, by objects that can live in processes of their own."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from driftpolicy.envs.base import Environment, Session, make_environment
-from driftpolicy.envs.tasks import Task
+from driftpolicy.envs.base import Environment, Session
 
 
 class Episode(NamedTuple):
-    """What an episode came to."""
+    """The outcome of an episode."""
 
     success: bool
     total_reward: float
@@ -19,18 +19,18 @@ class Episode(NamedTuple):
 class EpisodeRunner:
     """Evaluation: an environment that runs episodes chunk by chunk."""
 
-    def __init__(self, task: Task, environment: Environment | None = None):
-        """Make the task's environment, unless one is given."""
-        self.environment = environment or make_environment(task)
+    def __init__(self, make: Callable[[], Environment]):
+        """Make an environment by calling ``make``."""
+        self.environment = make()
         self._reward, self._steps = 0.0, 0
 
     def reset(self, seed: int) -> np.ndarray:
-        """Start the episode of this seed; its first observation."""
+        """Start the episode of this seed and return its first observation."""
         self._reward, self._steps = 0.0, 0
         return self.environment.reset(seed)
 
     def execute(self, chunk: np.ndarray) -> np.ndarray | Episode:
-        """Run the chunk open-loop: the next observation, or the episode if it ended."""
+        """Run the chunk open-loop; return the next observation, or the episode if it ended."""
         observation = np.empty(0)
         for action in chunk:
             observation, reward, terminated, truncated, success = self.environment.step(action)
@@ -42,7 +42,7 @@ class EpisodeRunner:
 
 
 class Played(NamedTuple):
-    """What executing some actions came to: one entry per step that was made."""
+    """The outcome of executing some actions: one entry per step that was made."""
 
     observations: np.ndarray
     """``[steps, observation]``, after each step."""
@@ -60,12 +60,12 @@ class Played(NamedTuple):
 class Player:
     """Training: an environment that plays episode after episode and can be stored in the middle."""
 
-    def __init__(self, task: Task):
-        """Make the task's environment."""
-        self._session = Session(make_environment(task))
+    def __init__(self, make: Callable[[], Environment]):
+        """Make an environment by calling ``make``."""
+        self._session = Session(make())
 
     def begin(self, seed: int) -> np.ndarray:
-        """Start the episode of this seed; its first observation."""
+        """Start the episode of this seed and return its first observation."""
         return self._session.reset(seed)
 
     def play(self, actions: np.ndarray, next_seed: int) -> Played:
@@ -73,7 +73,7 @@ class Player:
 
         Args:
             actions: at least one.
-            next_seed: of the episode that begins if this one ends.
+            next_seed: the seed of the episode that begins if this one ends.
         """
         steps = []
         ended = False
@@ -83,20 +83,20 @@ class Player:
             if ended:
                 break
         return Played(
-            np.stack([step.observation for step in steps]),
-            np.array([step.reward for step in steps]),
-            steps[-1].terminated,
-            ended,
-            steps[-1].success,
-            self.begin(next_seed) if ended else None,
+            observations=np.stack([step.observation for step in steps]),
+            rewards=np.array([step.reward for step in steps]),
+            terminated=steps[-1].terminated,
+            ended=ended,
+            success=steps[-1].success,
+            first=self.begin(next_seed) if ended else None,
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint stores."""
+        """Return what a checkpoint stores."""
         return self._session.state()
 
     def load(self, state: dict[str, np.ndarray]) -> np.ndarray:
-        """Restore :meth:`state`; the present observation.
+        """Restore :meth:`state` and return the present observation.
 
         Raises:
             UserError: as :meth:`driftpolicy.envs.base.Session.load`.

@@ -2,6 +2,9 @@
 
 Workers are started fresh (not forked: JAX's threads would not survive that), import no JAX, ignore
 Ctrl-C (the parent decides when to stop) and end when their parent does, however it ends.
+
+A call names the method by the function itself, as in ``workers.call(0, Player.begin, seed)``, so
+that a type checker compares arguments and result; the worker looks the method up by its name.
 """
 
 import contextlib
@@ -13,23 +16,29 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple
 
 from driftpolicy.errors import UserError
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_Target = TypeVar("_Target")
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
+_Parameters = ParamSpec("_Parameters")
 _DYING_S = 60.0  # a busy machine takes its time from a broken pipe to an exit code
 
 
-def _serve(connection: Connection, factory: Callable[..., Any], arguments: tuple) -> None:
+def _serve(
+    connection: Connection, factory: Callable[..., Any], arguments: tuple, keywords: dict[str, Any]
+) -> None:
     target = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            method, call = connection.recv()
+            method, positional, named = connection.recv()
             try:
                 if target is None:
-                    target = factory(*arguments)
-                reply = ("result", getattr(target, method)(*call))
+                    target = factory(*arguments, **keywords)
+                reply = ("result", getattr(target, method)(*positional, **named))
             except UserError as error:
                 reply = ("user error", str(error))
             except Exception:
@@ -56,14 +65,27 @@ def _inherited() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # a Ctrl-C meanwhile arrives now
 
 
-class Workers:
-    """``count`` processes, each holding one object made by ``factory(*arguments)`` in the process.
+class Workers(Generic[_Target]):
+    """``count`` processes, each holding one object that ``factory`` makes in the process.
 
     One call at a time per worker. Use as a context manager.
     """
 
-    def __init__(self, count: int, factory: Callable[..., Any], *arguments: Any):
-        """Start the processes. ``factory`` must be importable by name; nothing is made yet."""
+    def __init__(
+        self,
+        count: int,
+        factory: Callable[_Parameters, _Target],
+        *arguments: _Parameters.args,
+        **keywords: _Parameters.kwargs,
+    ):
+        """Start the processes; nothing is made yet.
+
+        Args:
+            count: how many.
+            factory: makes the object; importable by name, or an object that can be pickled.
+            *arguments: of ``factory``.
+            **keywords: of ``factory``.
+        """
         context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
         self._processes = []
@@ -71,7 +93,7 @@ class Workers:
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(
-                    target=_serve, args=(theirs, factory, arguments), daemon=True
+                    target=_serve, args=(theirs, factory, arguments, keywords), daemon=True
                 )
                 process.start()
                 theirs.close()
@@ -79,11 +101,11 @@ class Workers:
                 self._processes.append(process)
 
     def __len__(self) -> int:
-        """The number of workers."""
+        """Return the number of workers."""
         return len(self._connections)
 
-    def __enter__(self) -> "Workers":
-        """Itself."""
+    def __enter__(self) -> "Workers[_Target]":
+        """Return the workers, for ``with``."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -103,19 +125,25 @@ class Workers:
             process.join()
         self._connections, self._processes = [], []
 
-    def submit(self, worker: int, method: str, *arguments: Any) -> None:
+    def submit(
+        self,
+        worker: int,
+        method: Callable[Concatenate[_Target, _Parameters], object],
+        *arguments: _Parameters.args,
+        **keywords: _Parameters.kwargs,
+    ) -> None:
         """Call a method of a worker's object; its result comes out of :meth:`ready`.
 
         Raises:
             UserError: if the worker was killed.
         """
         try:
-            self._connections[worker].send((method, arguments))
+            self._connections[worker].send((method.__name__, arguments, keywords))
         except (BrokenPipeError, ConnectionResetError):
             raise self._died(worker) from None
 
     def ready(self) -> list[tuple[int, Any]]:
-        """Wait for at least one result; all that are there, as (worker, result).
+        """Wait for at least one result, and return all that are there, as (worker, result).
 
         Raises:
             UserError: what a worker raised as such, or that a worker was killed.
@@ -136,31 +164,46 @@ class Workers:
             results.append((worker, value))
         return results
 
-    def call(self, worker: int, method: str, *arguments: Any) -> Any:
+    def call(
+        self,
+        worker: int,
+        method: Callable[Concatenate[_Target, _Parameters], _Result],
+        *arguments: _Parameters.args,
+        **keywords: _Parameters.kwargs,
+    ) -> _Result:
         """Call a method and wait for its result, with no other call under way.
 
         Raises:
-            UserError, RuntimeError: as :meth:`ready`.
+            UserError: as :meth:`ready`.
+            RuntimeError: as :meth:`ready`.
         """
-        self.submit(worker, method, *arguments)
+        self.submit(worker, method, *arguments, **keywords)
         ((_, result),) = self.ready()
         return result
 
-    def map(self, method: str, items: Sequence[tuple]) -> Iterator[Any]:
-        """``method(*item)`` of each item on whichever worker is free; results in order."""
+    def map(
+        self,
+        method: Callable[[_Target, *_Arguments], _Result],
+        calls: Sequence[tuple[*_Arguments]],
+    ) -> Iterator[_Result]:
+        """Make calls, a tuple of arguments each, on the workers that are free.
+
+        Yields:
+            Their results, in the order of ``calls``.
+        """
         waiting: dict[int, Any] = {}
         running: dict[int, int] = {}
         handed = 0
-        for worker in range(min(len(self), len(items))):
-            self.submit(worker, method, *items[handed])
+        for worker in range(min(len(self), len(calls))):
+            self.submit(worker, method, *calls[handed])
             running[worker] = handed
             handed += 1
-        for index in range(len(items)):
+        for index in range(len(calls)):
             while index not in waiting:
                 for worker, result in self.ready():
                     waiting[running.pop(worker)] = result
-                    if handed < len(items):
-                        self.submit(worker, method, *items[handed])
+                    if handed < len(calls):
+                        self.submit(worker, method, *calls[handed])
                         running[worker] = handed
                         handed += 1
             yield waiting.pop(index)
@@ -174,26 +217,40 @@ class Workers:
         )
 
 
-class InProcess:
-    """The same for a single object in this process: each call is made when it is submitted."""
+class InProcess(Generic[_Target]):
+    """A single object in this process, used like workers: a call is made as it is submitted."""
 
-    def __init__(self, target: Any):
-        """``target`` is the object."""
+    def __init__(self, target: _Target):
+        """Hold the object ``target``."""
         self._target = target
         self._results: list[tuple[int, Any]] = []
 
-    def submit(self, worker: int, method: str, *arguments: Any) -> None:
+    def submit(
+        self,
+        worker: int,
+        method: Callable[Concatenate[_Target, _Parameters], object],
+        *arguments: _Parameters.args,
+        **keywords: _Parameters.kwargs,
+    ) -> None:
         """Call a method; its result comes out of :meth:`ready`."""
-        self._results.append((worker, getattr(self._target, method)(*arguments)))
+        self._results.append(
+            (worker, getattr(self._target, method.__name__)(*arguments, **keywords))
+        )
 
     def ready(self) -> list[tuple[int, Any]]:
-        """All results so far."""
+        """Return all results so far."""
         results, self._results = self._results, []
         return results
 
-    def call(self, worker: int, method: str, *arguments: Any) -> Any:
-        """Call a method."""
-        self.submit(worker, method, *arguments)
+    def call(
+        self,
+        worker: int,
+        method: Callable[Concatenate[_Target, _Parameters], _Result],
+        *arguments: _Parameters.args,
+        **keywords: _Parameters.kwargs,
+    ) -> _Result:
+        """Call a method and return its result."""
+        self.submit(worker, method, *arguments, **keywords)
         ((_, result),) = self.ready()
         return result
 

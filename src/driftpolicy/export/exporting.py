@@ -16,18 +16,16 @@ from jaxtyping import Float32
 from driftpolicy.agents import DecisionRule
 from driftpolicy.data.files import write_atomically
 from driftpolicy.deploy import Metadata, Policy
-from driftpolicy.envs import robomimic
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
-from driftpolicy.export.observed import parts_of, prior_observations
+from driftpolicy.export.observed import prior_observations
 from driftpolicy.runs import Run
 from driftpolicy.runs.checkpoints import Checkpoint, checkpoint_of, tree_arrays
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training.restore import load_agent
 
-_CONTROL_RATES = {"ogbench": 20.0, "robomimic": float(robomimic.CONTROL_RATE)}
 _PACKAGES = ("driftpolicy", "jax", "numpy", "onnx", "onnxruntime")
 
 
@@ -105,14 +103,14 @@ def _describe(
         task=config.task,
         method=config.method,
         observation_dim=checkpoint.observation_dim,
-        observation_parts=parts_of(task, checkpoint.observation_dim),
+        observation_parts=benchmark_of(task).observation_parts(task, checkpoint.observation_dim),
         observation_low=known.min(axis=0).tolist() if len(known) else None,
         observation_high=known.max(axis=0).tolist() if len(known) else None,
         action_dim=dim,
         action_low=[-1.0] * dim if scaling is None else list(scaling.action_low),
         action_high=[1.0] * dim if scaling is None else list(scaling.action_high),
         chunk_length=config.agent.chunk_length,
-        control_rate=checkpoint.control_rate or _CONTROL_RATES.get(task.benchmark),
+        control_rate=checkpoint.control_rate or benchmark_of(task).control_rate,
         noise_shape=list(rule.noise_shape),
         step=checkpoint.step,
         data=_origin(path, checkpoint),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.files import write_atomically
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.report.published import PublishedScore
 from driftpolicy.report.results import Result, runs_of
@@ -18,6 +17,7 @@ from driftpolicy.report.style import Style, styles
 from driftpolicy.report.suite_report import SuiteReport
 from driftpolicy.report.table import format_steps
 from driftpolicy.runs import PHASES
+from driftpolicy.tasks.registry import find_task
 
 WIDTH = 3.3
 """Inches: one column of a paper set in two."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import write_atomically
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
 from driftpolicy.report import render
@@ -26,6 +25,7 @@ from driftpolicy.report.suite_report import SuiteReport, make_report
 from driftpolicy.report.table import AVERAGE
 from driftpolicy.runs.folder import task_folder
 from driftpolicy.suites.suite import Suite
+from driftpolicy.tasks.registry import find_task
 
 TEMPLATES = Path(__file__).parent / "templates"
 _DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from driftpolicy import __version__
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.report.results import Result
+from driftpolicy.tasks.registry import find_task
 
 _PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from driftpolicy.config import TrainConfig
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.suites.suite import Cell
+from driftpolicy.tasks.registry import find_task
 
 PAPER = Path(__file__).parent / "paper"
 OFFLINE_STEPS = 1_000_000

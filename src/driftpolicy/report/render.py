@@ -5,9 +5,9 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.report.suite_report import SuiteReport
 from driftpolicy.report.table import AVERAGE, Aggregate, Aggregates, Entry, Table
+from driftpolicy.tasks.registry import find_task
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 CSV_COLUMNS = (

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.report.published import NOTES, OFFLINE_STEPS, ONLINE_STEPS
 from driftpolicy.report.results import Result, read_results
 from driftpolicy.report.table import (
@@ -16,6 +15,7 @@ from driftpolicy.report.table import (
     make_tables,
 )
 from driftpolicy.suites.suite import Suite
+from driftpolicy.tasks.registry import find_task
 
 _LISTED = 12  # incomplete cells named one by one
 
@@ -72,7 +72,7 @@ def _provenance(results: Sequence[Result]) -> Iterable[str]:
     for result in results:
         data = result.summary.data if result.summary else None
         task = find_task(result.cell.task)  # nobody publishes data of a user's own environment
-        if task.own is None and data is not None and data.get("origin") != "published":
+        if task.custom is None and data is not None and data.get("origin") != "published":
             collected[task.title] = None
         silent += bool(result.evaluations) and data is None
     if collected:

@@ -10,13 +10,13 @@ from typing import Any
 
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import write_atomically
-from driftpolicy.envs.tasks import OWN_PREFIX
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.tasks import CUSTOM_PREFIX
 
 
 def task_folder(task: str) -> str:
     """Return a task's name as a folder's, or as a part of an address: one word without colons."""
-    return re.sub(r"[^\w.=-]+", "-", task.removeprefix(OWN_PREFIX)).strip("-.")
+    return re.sub(r"[^\w.=-]+", "-", task.removeprefix(CUSTOM_PREFIX)).strip("-.")
 
 
 def method_folder(method: str) -> str:

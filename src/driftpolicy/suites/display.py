@@ -10,9 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.progress import format_seconds
 from driftpolicy.suites.driver import ATTEMPTS, Driver, Job
+from driftpolicy.tasks.registry import find_task
 
 _PLAIN_S = 30.0  # between lines of the whole where there is no terminal
 _STYLES = {

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from driftpolicy.config import TrainConfig
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.runs import Run
 from driftpolicy.runs.folder import RunFolder
@@ -23,6 +22,7 @@ from driftpolicy.suites.matching import objection
 from driftpolicy.suites.sharing import find_offline_end, first_of_each
 from driftpolicy.suites.suite import Cell
 from driftpolicy.suites.watch import Pace, Rate, Snapshot, look_at
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.launch import find_data
 
 ATTEMPTS = 3

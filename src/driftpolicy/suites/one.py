@@ -9,11 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from driftpolicy.data.sources import missing_dataset, source_of
-from driftpolicy.envs.tasks import find_task
 from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.suites.cluster import end_with_parent
+from driftpolicy.tasks.registry import benchmark_of, find_task, missing_data
 from driftpolicy.training.launch import launch
 
 
@@ -24,8 +23,8 @@ def main() -> int:
     try:
         config = folder.config()
         task = find_task(config.task)
-        if source_of(task).find_dataset(task, config.data) is None:
-            raise missing_dataset(task)
+        if benchmark_of(task).find_data(task, config.data) is None:
+            raise missing_data(task)
         return launch([folder], Console())
     except UserError as error:
         print(f"dfp: {error}", flush=True)

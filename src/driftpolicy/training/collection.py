@@ -10,7 +10,8 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Played, Player
 from driftpolicy.envs.parallel import InProcess, Workers
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.registry import environment_maker
+from driftpolicy.tasks.task import Task
 from driftpolicy.training.logs import Means
 
 _TRAINING = 1  # names the stream of episode seeds; evaluation's is another
@@ -29,7 +30,10 @@ class Collection:
         self._config = config
         self._replay = replay
         own = config.overlap or count > 1
-        self._players = Workers(count, Player, task) if own else InProcess(Player(task))
+        make = environment_maker(task)
+        self._players: Workers[Player] | InProcess[Player] = (
+            Workers(count, Player, make) if own else InProcess(Player(make))
+        )
         self._running: dict[int, np.ndarray] = {}  # the actions each is executing
         self.observations: list[np.ndarray] = [np.zeros(0)] * count
         """What each environment shows now."""
@@ -41,7 +45,7 @@ class Collection:
     def start(self) -> None:
         """Begin the first episodes."""
         for i, episode in enumerate(self._episodes):
-            self.observations[i] = self._players.call(i, "begin", self._seed(int(episode)))
+            self.observations[i] = self._players.call(i, Player.begin, self._seed(int(episode)))
             self._replay.start_episode(self.observations[i], i)
 
     @property
@@ -62,7 +66,7 @@ class Collection:
             if len(actions):
                 self._running[i] = actions
                 following = self._seed(int(self._episodes[i]) + count)
-                self._players.submit(i, "play", actions, following)
+                self._players.submit(i, Player.play, actions, following)
 
     def results(self, means: Means) -> Iterator[None]:
         """Wait for what was submitted; yields after each step, once it is in the replay."""
@@ -107,7 +111,7 @@ class Collection:
         }
         for i, pending in enumerate(self._pending):
             arrays[f"{i}.pending"] = pending
-            for name, array in self._players.call(i, "state").items():
+            for name, array in self._players.call(i, Player.state).items():
                 arrays[f"{i}.environment.{name}"] = array
         return arrays
 
@@ -128,7 +132,7 @@ class Collection:
                 for name, array in arrays.items()
                 if name.startswith(begins)
             }
-            self.observations[i] = self._players.call(i, "load", state)
+            self.observations[i] = self._players.call(i, Player.load, state)
 
     def close(self) -> None:
         """End the processes."""

@@ -11,15 +11,16 @@ from driftpolicy.agents.decision import DecisionRule
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.tasks import Task
+from driftpolicy.tasks.registry import environment_maker
+from driftpolicy.tasks.task import Task
 from driftpolicy.training.deciding import Decider
 
 _EVALUATION = 2  # names the stream of episode seeds; training's is another
 
 
-def evaluation_workers(task: Task, processes: int) -> Workers:
-    """Processes to evaluate in; start them once per run."""
-    return Workers(processes, EpisodeRunner, task)
+def evaluation_workers(task: Task, processes: int) -> Workers[EpisodeRunner]:
+    """Start processes to evaluate in, once per run."""
+    return Workers(processes, EpisodeRunner, environment_maker(task))
 
 
 def episode_seeds(seed: int, episodes: int) -> list[int]:
@@ -28,7 +29,12 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
 
 
 def evaluate(
-    rule: DecisionRule, workers: Workers, *, seed: int, episodes: int, key: PRNGKeyArray
+    rule: DecisionRule,
+    workers: Workers[EpisodeRunner],
+    *,
+    seed: int,
+    episodes: int,
+    key: PRNGKeyArray,
 ) -> list[Episode]:
     """Run ``episodes`` episodes; the result is the same for any number of workers.
 
@@ -45,7 +51,7 @@ def evaluate(
         nonlocal started
         if started < episodes:
             running[worker] = (started, decide.noise(jax.random.fold_in(key, started)))
-            workers.submit(worker, "reset", seeds[started])
+            workers.submit(worker, EpisodeRunner.reset, seeds[started])
             started += 1
 
     for worker in range(len(workers)):
@@ -57,7 +63,7 @@ def evaluate(
                 results[episode] = reply
                 start(worker)
             else:
-                workers.submit(worker, "execute", decide(reply, next(noise)))
+                workers.submit(worker, EpisodeRunner.execute, decide(reply, next(noise)))
     return [results[episode] for episode in range(episodes)]
 
 

@@ -1,15 +1,14 @@
 """The prior data of a run: where they are, collected first if need be, and read."""
 
+import contextlib
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.shards import open_shards, sharded
-from driftpolicy.data.sources import missing_dataset, source_of
-from driftpolicy.data.transitions import Prior
 from driftpolicy.progress import JobProgress
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
+from driftpolicy.tasks.registry import benchmark_of, missing_data
 
 
 def find_data(config: TrainConfig, console: Console) -> Path:
@@ -19,40 +18,42 @@ def find_data(config: TrainConfig, console: Console) -> Path:
         UserError: naming the three ways to get the data.
     """
     task = config.configured_task()
-    source = source_of(task)
-    path = source.find_dataset(task, config.data)
+    benchmark = benchmark_of(task)
+    path = benchmark.find_data(task, config.data)
     if path is not None:
         return path
     if not config.collect_episodes:
-        raise missing_dataset(task)
-    path = source.collected_path(task.dataset)
+        raise missing_data(task)
+    path = benchmark.collected_path(task)
     episodes = config.collect_episodes
     console.print(f"No data for {task.dataset}: collecting {episodes} episodes into {path}")
-    counts = source.collect(task, path, episodes=episodes, seed=0, processes=config.processes)
+    counts = benchmark.collect(task, path, episodes=episodes, seed=0, processes=config.processes)
     with JobProgress("collecting", episodes, unit="episodes") as progress:
         for count in counts:
             progress.update(count)
     return path
 
 
-def load_data(config: TrainConfig, path: Path, console: Console) -> tuple[Prior, dict[str, Any]]:
-    """Read a file of prior data, or open a folder of shards; return also who made them.
+def load_data(config: TrainConfig, path: Path, console: Console) -> LoadedData:
+    """Read a file of prior data, or open a folder of shards.
 
     Raises:
         UserError: if they cannot be read as the task's.
     """
     task = config.configured_task()
-    if not sharded(task, path):
-        source = source_of(task)
-        return source.load_dataset(task, path, config.data_mask), source.describe(path)
-    cache = Path(config.data_cache).expanduser() if config.data_cache else None
-    with JobProgress("mapping shards", unit="shards") as progress:
-        shards = open_shards(
-            task,
-            path,
-            cache=cache,
+    with contextlib.ExitStack() as stack:
+        shown: list[JobProgress] = []
+
+        def progress(done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(JobProgress("mapping shards", unit="shards")))
+            shown[0].update(done, total)
+
+        options = LoadOptions(
+            mask=config.data_mask,
+            cache=Path(config.data_cache).expanduser() if config.data_cache else None,
             skip_broken=config.skip_broken,
-            progress=progress.update,
+            progress=progress,
             warn=lambda line: console.print(line, style="yellow", highlight=False, soft_wrap=True),
         )
-    return shards, shards.description
+        return benchmark_of(task).load_data(task, path, options)

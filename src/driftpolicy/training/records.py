@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from driftpolicy.envs.episodes import EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.runs.checkpoints import list_checkpoints
 from driftpolicy.runs.tables import EVAL_COLUMNS, CsvLog
@@ -17,7 +18,7 @@ from driftpolicy.training.state import RunState
 class Records:
     """The logs of a run, cut back to the state that it is continued from."""
 
-    def __init__(self, run: RunState, workers: Workers, sinks: Sequence[Sink] = ()):
+    def __init__(self, run: RunState, workers: Workers[EpisodeRunner], sinks: Sequence[Sink] = ()):
         """Open the logs.
 
         Args:

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from driftpolicy.agents.decision import DecisionRule
-from driftpolicy.envs.base import Environment, Step, make_environment
+from driftpolicy.envs.base import Environment, Step
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
 from driftpolicy.envs.opengl import PACKAGES, no_opengl
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.envs.tasks import Task
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import environment_maker
+from driftpolicy.tasks.task import Task
 from driftpolicy.training.captions import Caption, add_caption
 from driftpolicy.training.deciding import Decider
 from driftpolicy.training.evaluation import episode_seeds
@@ -75,11 +77,14 @@ _value = jax.jit(lambda rule, observation, chunk: rule.value(observation, chunk)
 class FilmRunner(EpisodeRunner):
     """Runs episodes and films them; lives in a worker process, where it picks the renderer."""
 
-    def __init__(self, task: Task, backend: str):
-        """``backend`` is MuJoCo's name of a way to render without a display."""
+    def __init__(self, task: Task, make: Callable[[], Environment], backend: str):
+        """Film the environment of ``task``, which ``make`` makes.
+
+        ``backend`` is MuJoCo's name of a way to render without a display.
+        """
         os.environ["MUJOCO_GL"] = backend  # read when the first scene is drawn, at the latest
-        self._film = _Filmed(make_environment(task, render_size=_SIZE))
-        super().__init__(task, self._film)
+        self._film = _Filmed(make())
+        super().__init__(lambda: self._film)
         self._task = task
         self._film.reset(0)
         sys.unraisablehook = lambda _: None  # a renderer that is half made complains when it goes
@@ -121,7 +126,7 @@ class FilmRunner(EpisodeRunner):
         self._film.writer.close()
 
 
-def film_workers(task: Task) -> Workers:
+def film_workers(task: Task) -> Workers[FilmRunner]:
     """Start one process that can render, by ``MUJOCO_GL`` if set, else EGL, else OSMesa.
 
     Raises:
@@ -130,15 +135,16 @@ def film_workers(task: Task) -> Workers:
     chosen = os.environ.get("MUJOCO_GL")
     failure: Exception | None = None
     backends = (chosen,) if chosen else tuple(PACKAGES)
+    make = environment_maker(task, render_size=_SIZE)
     for backend in backends:
-        workers = Workers(1, FilmRunner, task, backend)
+        workers = Workers(1, FilmRunner, task, make, backend)
         try:
-            workers.call(0, "reset", 0)
+            workers.call(0, FilmRunner.reset, 0)
             return workers
         except (RuntimeError, UserError) as error:
             workers.close()
             failure = error
-    if task.own and isinstance(failure, UserError):
+    if task.custom and isinstance(failure, UserError):
         raise UserError(f"cannot render: {failure}")
     raise no_opengl(*backends)
 
@@ -164,15 +170,15 @@ def film(
     decide = Decider(rule)
     results: list[Episode] = []
     with film_workers(task) as workers:
-        workers.call(0, "open", str(out), label)
+        workers.call(0, FilmRunner.open, str(out), label)
         for episode, reset_seed in enumerate(episode_seeds(seed, episodes)):
-            reply = workers.call(0, "reset", reset_seed)
+            reply: np.ndarray | Episode = workers.call(0, FilmRunner.reset, reset_seed)
             noise = decide.noise(jax.random.fold_in(key, episode))
             while not isinstance(reply, Episode):
                 chunk = decide(reply, next(noise))
                 value = float(_value(rule, jnp.asarray(reply), jnp.asarray(chunk)))
-                workers.call(0, "announce", value, f"episode {episode + 1} of {episodes}")
-                reply = workers.call(0, "execute", chunk)
+                workers.call(0, FilmRunner.announce, value, f"episode {episode + 1} of {episodes}")
+                reply = workers.call(0, FilmRunner.execute, chunk)
             results.append(reply)
-        workers.call(0, "close")
+        workers.call(0, FilmRunner.close)
     return results

@@ -1,0 +1,1 @@
+"""Environments and recordings of users: any Gymnasium environment, any registered format."""

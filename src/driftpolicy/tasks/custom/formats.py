@@ -1,0 +1,47 @@
+"""The formats of recordings that are read."""
+
+from pathlib import Path
+
+from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.format import Format
+from driftpolicy.tasks.custom.lerobot import LeRobotFormat
+from driftpolicy.tasks.custom.minari import MinariFormat
+from driftpolicy.tasks.custom.plain import PlainFormat
+
+FORMATS: list[Format] = [PlainFormat(), LeRobotFormat(), MinariFormat()]
+"""All of them, in the order in which they are tried."""
+
+
+def format_of(path: Path) -> Format:
+    """Return the format of a file or folder.
+
+    Raises:
+        UserError: if it is none of those that are read.
+    """
+    found = next((form for form in FORMATS if form.matches(path)), None)
+    if found is None:
+        raise UserError(
+            f"{path} is no data that can be read here: neither a LeRobotDataset or Minari folder, "
+            "nor an .npz or .hdf5 file with episode_0/observations (docs/robot.md says how)"
+        )
+    return found
+
+
+def find_source(source: str, flag: str = "") -> Path:
+    """Return the file or folder that ``source`` names.
+
+    Args:
+        source: a path, or the name of a dataset in the library of a format.
+        flag: begins the message of the error.
+
+    Raises:
+        UserError: if there is none.
+    """
+    libraries = [library for form in FORMATS if (library := form.library()) is not None]
+    for path in (Path(source).expanduser(), *(library / source for library in libraries)):
+        if path.exists():
+            return path
+    raise UserError(
+        f"{flag}{source} does not exist, neither here nor among the datasets in "
+        f"{' or '.join(map(str, libraries))}"
+    )

@@ -1,0 +1,65 @@
+"""The contents of recordings, and what is wrong with them, in the sections of a table."""
+
+import numpy as np
+
+from driftpolicy.agents.base import AgentConfig
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.progress import format_bytes
+from driftpolicy.tasks.benchmark import Section
+from driftpolicy.tasks.custom.checks import check_recording
+from driftpolicy.tasks.custom.dataset import describe
+from driftpolicy.tasks.custom.formats import find_source, format_of
+from driftpolicy.tasks.custom.probe import probe
+from driftpolicy.tasks.sections import spread
+from driftpolicy.tasks.task import Task
+
+
+def inspect_recording(source: str, task: Task | None) -> list[Section]:
+    """Say what is in a recording, compared with an environment if there is one.
+
+    Args:
+        source: a path, or the name of a dataset in the library of a format.
+        task: of the environment.
+
+    Raises:
+        UserError: if the recording cannot be read, or the environment not be made.
+    """
+    facts = probe(task) if task else None
+    path = find_source(source)
+    form = format_of(path)
+    recording, description = form.read(path), describe(path)
+    lengths = recording.lengths
+    ends = sum(trajectory.terminated for trajectory in recording.trajectories)
+    returns = [t.rewards.sum() for t in recording.trajectories if t.rewards is not None]
+    successes = [t.success.any() for t in recording.trajectories if t.success is not None]
+    rate = recording.control_rate
+    contents = {
+        "episodes": f"{len(lengths):,}, {lengths.sum():,} steps",
+        "episode length": f"{spread(lengths)} steps",
+        "control rate": f"{rate:g} Hz" if rate else "not recorded",
+        "returns": spread(np.array(returns)) if returns else "not recorded",
+        "successes": f"{sum(successes):,} episodes" if successes else "not recorded",
+        "terminated": f"{ends:,} episodes, the others end with their recording",
+        "not read": ", ".join(recording.ignored) or "nothing",
+    }
+    numbers = {
+        what: "\n".join(_ranges([getattr(t, what) for t in recording.trajectories]))
+        for what in ("observations", "actions")
+    }
+    found = check_recording(recording, None, facts) + short_episodes(
+        lengths, AgentConfig.chunk_length
+    )
+    lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
+    size = sum(file.stat().st_size for file in form.files(path))
+    place = {"data": str(path)}
+    place["stored as"] = (
+        f"{description['origin']}, {format_bytes(size)}, crc32 {description['crc32']}"
+    )
+    return [place, contents, numbers, {"checks": "\n".join(lines) or "passed"}]
+
+
+def _ranges(parts: list[np.ndarray]) -> list[str]:
+    """Return the least and the greatest value of each number, a line each."""
+    low = np.min([part.min(axis=0) for part in parts], axis=0)
+    high = np.max([part.max(axis=0) for part in parts], axis=0)
+    return [f"{i}: {a:.4g} to {b:.4g}" for i, (a, b) in enumerate(zip(low, high, strict=True))]

@@ -1,0 +1,1 @@
+"""OGBench: its manipulation tasks, simulators and data."""

@@ -1,0 +1,1 @@
+"""Robomimic: its tasks in robosuite, its files of demonstrations, and scripted operators."""

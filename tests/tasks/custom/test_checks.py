@@ -1,0 +1,180 @@
+"""Each usual mistake is found, in one line, and only where it is made."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from driftpolicy.data.checks import Finding, accept, short_episodes
+from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.probe import Facts
+from driftpolicy.tasks.custom.recording import Recording, Trajectory, trajectory
+
+LOW, HIGH = np.array([-1.0, 0.0]), np.array([1.0, 10.0])
+FACTS = Facts(3, LOW, HIGH, 20.0, True, True)
+
+
+def episode(number: int, steps: int, **parts) -> Trajectory:
+    rng = np.random.default_rng(number)
+    arrays = {
+        "observations": rng.normal(size=(steps + 1, 3)),
+        "actions": rng.uniform(LOW, HIGH, (steps, 2)),
+        "rewards": rng.normal(size=steps),
+    }
+    return trajectory("here", f"episode_{number}", arrays | parts)
+
+
+def recording(*trajectories: Trajectory, rate: float | None = 20.0) -> Recording:
+    return Recording("test", list(trajectories), rate)
+
+
+GOOD = [episode(i, steps) for i, steps in enumerate((6, 9, 7, 9))]
+
+
+def found(data: Recording, facts: Facts | None = FACTS, **own) -> list[Finding]:
+    result = findings(data, Own(**own), facts)
+    assert all("\n" not in finding.text for finding in result)
+    return result
+
+
+def only(data: Recording, facts: Facts | None = FACTS, *, refused: bool = False, **own) -> str:
+    """The text of the only finding."""
+    (finding,) = found(data, facts, **own)
+    assert finding.refused == refused
+    return finding.text
+
+
+def test_good_data_pass():
+    assert found(recording(*GOOD)) == []
+    assert found(recording(*GOOD), None) == []
+    assert accept([]) == ()
+
+
+@pytest.mark.parametrize("value", [-0.0, 1.0])
+def test_constant_rewards(value):
+    flat = [dataclasses.replace(t, rewards=np.full_like(t.rewards, value)) for t in GOOD]
+    assert f"all rewards are {value + 0:g}" in only(recording(*flat))
+    ended = [dataclasses.replace(t, terminated=True) for t in flat]
+    # A reward per step tells good from bad once episodes end; nothing does not.
+    assert len(found(recording(*ended))) == (1 if value == 0 else 0)
+    ended[1] = dataclasses.replace(ended[1], rewards=ended[1].rewards + np.eye(9)[2].astype("f"))
+    assert found(recording(*ended)) == []
+    assert not any("rewards are" in f.text for f in found(recording(*flat), reward="success"))
+
+
+def test_terminations_that_mean_a_time_limit():
+    ended = [episode(i, 8, terminations=np.arange(8) == 7) for i in range(4)]
+    text = only(recording(*ended))
+    assert "all 4 terminations come in step 8, none as a success" in text
+    # Nothing is said where one terminates earlier, where a longer one does not, or at success.
+    assert found(recording(*ended, episode(9, 5, terminations=np.arange(5) == 4))) == []
+    assert found(recording(*ended, episode(9, 9))) == []
+    told = [dataclasses.replace(t, success=np.arange(8) == 7) for t in ended]
+    assert found(recording(*told)) == []
+    told = [dataclasses.replace(t, success=np.zeros(8, bool)) for t in ended]
+    assert "time limit" in only(recording(*told))
+
+
+def test_actions_outside_the_bounds():
+    def scaled(factor: float, steps: int) -> Recording:
+        actions = GOOD[0].actions.copy()
+        actions[:steps, 1] = 10 * factor
+        changed = dataclasses.replace(GOOD[0], actions=actions)
+        return recording(changed, *(episode(i, 50) for i in range(20, 26)))
+
+    text = only(scaled(5, 4), refused=True)
+    assert "1.3% of the steps have actions outside" in text
+    assert "number 1 goes from" in text
+    assert "to 50, allowed are 0 to 10" in text
+    assert "--action-bounds data" in text
+    assert "will ask for such actions too" in only(scaled(5, 4), action_bounds="data")
+    assert "they are clipped" in only(scaled(5, 2))
+    assert found(scaled(1 + 1e-6, 4)) == []
+    assert found(scaled(5, 4), None) == []
+    free = FACTS._replace(action_low=np.full(2, -np.inf), action_high=np.full(2, np.inf))
+    assert found(scaled(5, 4), free) == []
+
+
+def test_short_episodes():
+    lengths = np.array([4, 5, 3, 6])
+    (finding,) = short_episodes(lengths, 5)
+    assert "shorter than a chunk of 5 steps: 2 of 4 episodes" in finding.text
+    assert not finding.refused
+    assert short_episodes(lengths, 3) == []
+    (finding,) = short_episodes(lengths, 7)
+    assert finding.refused
+    assert "lower --chunk-length" in finding.text
+
+
+def test_constant_observations():
+    def still(*numbers: int) -> Recording:
+        changed = []
+        for t in GOOD:
+            observations = t.observations.copy()
+            observations[:, list(numbers)] = 0.5
+            changed.append(dataclasses.replace(t, observations=observations))
+        return recording(*changed)
+
+    assert "never change in these of their 3 numbers, counted from 0: 1;" in only(still(1))
+    assert "never change in these of their 3 numbers, counted from 0: 0, 2;" in only(still(0, 2))
+    changing = still(1).trajectories  # between episodes is enough
+    changing[0].observations[:, 1] = 0.25
+    assert found(recording(*changing)) == []
+
+
+def test_duplicates():
+    again = dataclasses.replace(GOOD[1], name="episode_9")
+    text = only(recording(*GOOD, again, dataclasses.replace(GOOD[1], name="episode_10")))
+    assert "among 6 episodes: 2 (episode_9 of episode_1, episode_10 of episode_1)" in text
+    other = dataclasses.replace(again, actions=again.actions * np.float32(0.5))
+    assert found(recording(*GOOD, other)) == []
+    many = [dataclasses.replace(GOOD[0], name=f"episode_{i}") for i in range(10, 18)]
+    assert "and 3 more" in only(recording(*GOOD, *many))
+
+
+def test_control_rates():
+    text = only(recording(*GOOD, rate=50.0))
+    assert "recorded at 50 Hz, but the environment runs at 20 Hz" in text
+    assert found(recording(*GOOD, rate=None)) == []
+    assert found(recording(*GOOD, rate=50.0), FACTS._replace(control_rate=None)) == []
+
+
+def test_a_restless_environment():
+    text = only(recording(*GOOD), FACTS._replace(deterministic=False))
+    assert "not deterministic" in text
+
+
+@pytest.mark.parametrize("part", ["observations", "actions", "rewards"])
+def test_not_a_number(part):
+    values = getattr(GOOD[2], part).copy()
+    values[3] = np.nan
+    bad = dataclasses.replace(GOOD[2], **{part: values})
+    text = only(recording(GOOD[0], bad, bad), None, refused=True)
+    assert text == f"episode_2: {part} hold NaN or infinity, first in row 3"
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        (FACTS._replace(observation_dim=4), "observations of 3 numbers, the environment of 4"),
+        (FACTS._replace(action_low=np.zeros(7)), "actions of 2 numbers, the environment of 7"),
+    ],
+)
+def test_another_environment(facts, text):
+    assert f"the data have {text}" in only(recording(*GOOD), facts, refused=True)
+
+
+def test_success():
+    """What is taken for a success is said; so is that nothing is."""
+    text = only(recording(*GOOD), reward="success")
+    assert "the end of every episode counts as a success" in text
+    failed = [dataclasses.replace(t, success=np.zeros(len(t.actions), bool)) for t in GOOD]
+    assert "no step of the data is a success" in only(recording(*failed), reward="success")
+    failed[0].success[2] = True
+    assert found(recording(*failed), reward="success") == []
+
+
+def test_the_first_refusal_is_the_error():
+    with pytest.raises(UserError, match=r"^two$"):
+        accept([Finding("one"), Finding("two", True), Finding("three", True)])
+    assert accept([Finding("one"), Finding("two")]) == ("one", "two")
