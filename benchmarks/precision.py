@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from common import in_turn, milliseconds
 
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.data.transitions import Dataset
+from driftpolicy.tasks.benchmark import LoadOptions
+from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training.checkpoints import checkpoint_of
 from driftpolicy.training.restore import load_agent
 
@@ -31,7 +33,9 @@ def main() -> None:
     options = parser.parse_args()
     agent, config, meta = load_agent(checkpoint_of(Path(options.run)))
     task = find_task(config.task)
-    rows = source_of(task).load_dataset(task, Path(options.data)).rows
+    prior = benchmark_of(task).load_data(task, Path(options.data), LoadOptions()).prior
+    assert isinstance(prior, Dataset)
+    rows = prior.rows
     chosen = np.random.default_rng(0).choice(len(rows.starts), 4096, replace=False)
     states = jnp.asarray(rows.observations[rows.starts[chosen]])
     halves = dataclasses.replace(config.agent, scoring_precision="bfloat16")

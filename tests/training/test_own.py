@@ -72,8 +72,8 @@ def test_a_checkpoint_and_the_config_say_everything(whole, dataset):
     assert meta["control_rate"] == 10
     stored = TrainConfig.from_json(folder.config_file.read_text())
     task = stored.environment(Scaling.from_json(meta["scaling"]))
-    assert task.own.reward == "success"
-    assert task.own.scaling == dataset.scaling
+    assert task.custom.reward == "success"
+    assert task.custom.scaling == dataset.scaling
     assert json.loads(folder.config_file.read_text())["task"] == NAME
 
 
@@ -124,7 +124,7 @@ def test_settings_of_ones_own_are_of_ones_own_only():
     ):
         with pytest.raises(UserError, match=f"{flag} is for an environment of your own"):
             resolve(cube, "dfp", "paper", settings)
-        assert resolve(NAME, "dfp", "paper", settings).environment().own is not None
+        assert resolve(NAME, "dfp", "paper", settings).environment().custom is not None
     assert resolve(cube, "dfp", "paper", {}).environment() == find_task(cube)
     for settings, message in (
         ({"success_return": float("nan")}, "--success-return must be a number"),
