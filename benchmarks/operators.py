@@ -25,7 +25,7 @@ def main() -> None:
         with Workers(options.processes, Demonstrator, environment, 0) as workers:
             for operator in OPERATORS:
                 calls = [(operator, 1000 + number) for number in range(options.attempts)]
-                attempts = list(workers.map("attempt", calls))
+                attempts = list(workers.map(Demonstrator.attempt, calls))
                 lengths = [len(a["actions"]) for a in attempts if a["rewards"][-1] == 1.0]
                 print(
                     f"| {environment} | {operator} | {len(lengths)} of {len(attempts)} "

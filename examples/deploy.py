@@ -47,7 +47,7 @@ def run() -> None:
     try:
         policy = Policy(options.file)
         task = find_task(policy.metadata.task)
-        if task.own is not None:
+        if task.custom is not None:
             raise UserError(f"{task.environment} is no benchmark's: see examples/own_robot.py")
         print(drive(policy, make_environment(task), options.rate))
     except UserError as error:

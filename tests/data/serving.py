@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from driftpolicy.data.download import ATTEMPTS, download
+from driftpolicy.data import download as downloading
+from driftpolicy.data.download import ATTEMPTS
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import benchmark_of, find_task_of_dataset
 
 NAME = "cube-single-play-v0"
 TARGET, PART, NOTE = f"{NAME}.npz", f"{NAME}.npz.part", f"{NAME}.npz.part.json"
@@ -74,6 +76,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+def download(name: str, **options) -> Path:
+    """Download a dataset by its name, or a task's."""
+    task = find_task_of_dataset(name)
+    return downloading.download(benchmark_of(task).published(task), **options)
 
 
 def fetch(server: Server, folder: Path, **options) -> Path:

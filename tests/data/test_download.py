@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from driftpolicy.data.download import ATTEMPTS, download
+from driftpolicy.data.download import ATTEMPTS
 from driftpolicy.data.files import write_npz
 
-from .serving import NAME, NOTE, PART, TARGET, break_off, fetch, files, refused
+from .serving import NAME, NOTE, PART, TARGET, break_off, download, fetch, files, refused
 
 
 def test_a_whole_file(server, tmp_path):

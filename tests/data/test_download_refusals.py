@@ -10,11 +10,11 @@ import socket
 
 import pytest
 
-from driftpolicy.data.download import ATTEMPTS, download
+from driftpolicy.data.download import ATTEMPTS
 from driftpolicy.data.files import read_npz
 from driftpolicy.errors import UserError
 
-from .serving import NAME, NOTE, PART, TARGET, fetch, files, refused
+from .serving import NAME, NOTE, PART, TARGET, download, fetch, files, refused
 
 
 def test_busy_servers_are_asked_again(server, tmp_path):

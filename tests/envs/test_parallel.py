@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 from driftpolicy.envs import parallel
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.registry import find_task
 from tests.waiting import PATIENCE, wait_until
 
 HOUR = 3600  # of sleep, which every test cuts short
@@ -38,7 +40,7 @@ def door(pair, tmp_path):
 
     def end_in(seconds: float) -> None:
         for worker in range(len(pair)):
-            pair.call(worker, "eval", f"__import__('signal').alarm({seconds:.0f})")
+            pair.call(worker, eval, f"__import__('signal').alarm({seconds:.0f})")
 
     end_in(PATIENCE)
     pipe = f"__import__('pathlib').Path({str(tmp_path / 'door')!r})"
@@ -50,25 +52,25 @@ def test_results_come_in_the_order_of_the_calls(pair, door):
     """The first call ends with the last."""
     read, write = door
     calls = [f"{read} or 0", "1", "2", "3", f"{write} or 4"]
-    assert list(pair.map("eval", [(call,) for call in calls])) == [0, 1, 2, 3, 4]
+    assert list(pair.map(eval, [(call,) for call in calls])) == [0, 1, 2, 3, 4]
 
 
 def test_all_workers_work_at_once(pair, door):
     """No call ends before the other has begun."""
-    names = list(pair.map("eval", [(f"{end} or __import__('os').getpid()",) for end in door]))
+    names = list(pair.map(eval, [(f"{end} or __import__('os').getpid()",) for end in door]))
     assert len(set(names)) == 2
     assert os.getpid() not in names
 
 
 def test_fewer_calls_than_workers(pair):
-    assert list(pair.map("abs", [(-3,)])) == [3]
-    assert list(pair.map("abs", [])) == []
+    assert list(pair.map(abs, [(-3,)])) == [3]
+    assert list(pair.map(abs, [])) == []
 
 
 def test_one_thread_each_and_the_parent_keeps_its_own(pair):
     before = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        assert pair.call(0, "eval", f"__import__('os').environ['{name}']") == "1"
+        assert pair.call(0, eval, f"__import__('os').environ['{name}']") == "1"
     with workers(1, "math"):
         assert dict(os.environ) == before
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -77,22 +79,23 @@ def test_one_thread_each_and_the_parent_keeps_its_own(pair):
 def test_workers_do_not_load_jax():
     loaded = "'jax' in __import__('sys').modules"
     with Workers(1, importlib.import_module, "driftpolicy.tasks.ogbench.collect") as one:
-        assert one.call(0, "__getattribute__", "Collector").__name__ == "Collector"
-    code = f"import driftpolicy.tasks.ogbench.collect, driftpolicy.tasks.ogbench.environment; print({loaded})"
+        assert one.call(0, object.__getattribute__, "Collector").__name__ == "Collector"
+    modules = "driftpolicy.tasks.registry, driftpolicy.tasks.ogbench.collect"
+    code = f"import {modules}; print({loaded})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "False\n"
 
 
 def test_any_error_crosses_over_with_its_traceback(pair):
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError"):
-        list(pair.map("eval", [("1 / 0",)]))
-    assert pair.call(0, "abs", -1) == 1  # the worker lives on
+        list(pair.map(eval, [("1 / 0",)]))
+    assert pair.call(0, abs, -1) == 1  # the worker lives on
 
 
 def test_user_errors_cross_over_as_such():
-    with workers(1, "driftpolicy.tasks.task") as one:
+    with workers(1, "driftpolicy.tasks.registry") as one:
         with pytest.raises(UserError, match="unknown task 'nonsense'") as error:
-            one.call(0, "find_task", "nonsense")
+            one.call(0, find_task, "nonsense")
         assert "\n" not in str(error.value)
 
 
@@ -100,15 +103,15 @@ def test_user_errors_cross_over_as_such():
 def test_a_killed_worker_is_said_in_one_line(up):
     with workers(2, "time") as two:
         if up:
-            two.call(1, "perf_counter")
-        results = two.map("sleep", [(0,), (HOUR,)])
+            two.call(1, time.perf_counter)
+        results = two.map(time.sleep, [(0,), (HOUR,)])
         next(results)
         two._processes[1].kill()
         with pytest.raises(UserError, match=r"died \(exit code -9\)") as error:
             next(results)
         assert "\n" not in str(error.value)
         with pytest.raises(UserError, match="died"):
-            two.submit(1, "sleep", 0)
+            two.submit(1, time.sleep, 0)
 
 
 def test_closing_ends_busy_workers_together(monkeypatch):
@@ -125,8 +128,8 @@ def test_closing_ends_busy_workers_together(monkeypatch):
 
     with workers(3, "time") as three:
         for worker in range(3):
-            three.call(worker, "perf_counter")  # is up
-            three.submit(worker, "sleep", HOUR)
+            three.call(worker, time.perf_counter)  # is up
+            three.submit(worker, time.sleep, HOUR)
         processes = list(three._processes)
         for process in processes:
             process.join = functools.partial(join, process.join)
@@ -141,7 +144,7 @@ from driftpolicy.envs.parallel import Workers
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 with Workers(2, importlib.import_module, "builtins") as workers:
     try:
-        list(workers.map("eval", [(call,) for call in sys.argv[1:]]))
+        list(workers.map(eval, [(call,) for call in sys.argv[1:]]))
         print("idle", flush=True)
         sys.stdin.read()
     except KeyboardInterrupt:

@@ -7,13 +7,19 @@ pytest.importorskip("onnx", reason="needs onnx: uv sync --extra export")
 
 from driftpolicy.cli import main
 from driftpolicy.deploy import Policy
-from driftpolicy.export.observed import parts_of
+from driftpolicy.tasks.benchmark import Parts
 from driftpolicy.tasks.custom import plain
+from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.registry import all_tasks, benchmark_of, find_task
+from driftpolicy.tasks.task import Task
 
-FAMILIES = sorted({task.family for task in TASKS.values() if task.benchmark == "ogbench"})
+FAMILIES = sorted({task.family for task in all_tasks().values() if task.benchmark == "ogbench"})
 CENTRE, SCALE = np.array([0.425, 0.0, 0.0]), 10.0
+
+
+def parts_of(task: Task, dim: int) -> Parts | None:
+    return benchmark_of(task).observation_parts(task, dim)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -52,7 +58,7 @@ def test_the_layout_is_the_simulators(family):
 
 def test_no_layout_is_claimed_that_does_not_fit():
     assert parts_of(find_task("cube-double-play-singletask-task1-v0"), 36) is None
-    assert parts_of(own_task("Pendulum-v1"), 3) is None
+    assert parts_of(custom_task("Pendulum-v1"), 3) is None
     parts = parts_of(find_task("lift-mh-low_dim"), 19)
     assert parts is not None
     assert sum(size for _, size in parts) == 19

@@ -8,7 +8,7 @@ import pytest
 
 from driftpolicy.envs.base import Environment, Session, episode_seed
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.registry import find_task, make_environment
+from driftpolicy.tasks.registry import all_tasks, find_task, make_environment
 
 CUBE = "cube-single-play-singletask-task1-v0"
 NAMES = (
@@ -182,11 +182,11 @@ def test_every_task_has_a_registered_simulator():
     import gymnasium
     import ogbench.manipspace  # noqa: F401
 
-    for name, task in TASKS.items():
+    for name, task in all_tasks().items():
         assert task.name == name
         if task.benchmark == "ogbench":
             assert gymnasium.spec(task.environment).max_episode_steps > 0
-    counts = Counter(task.benchmark for task in TASKS.values())
+    counts = Counter(task.benchmark for task in all_tasks().values())
     assert counts == {"ogbench": 9 * 2 * 5 + 5, "robomimic": 3 + 3 + 2}
 
 

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int32, Int64
@@ -39,6 +39,8 @@ class ShardShape(NamedTuple):
     action_dim: int
 
 
+@runtime_checkable
+@runtime_checkable
 class ShardReader(Protocol):
     """Reads the shards of one format for one task."""
 

@@ -7,8 +7,10 @@ import pytest
 
 from driftpolicy.data.checks import Finding, accept, short_episodes
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.checks import check_recording
 from driftpolicy.tasks.custom.probe import Facts
 from driftpolicy.tasks.custom.recording import Recording, Trajectory, trajectory
+from driftpolicy.tasks.task import CustomSettings
 
 LOW, HIGH = np.array([-1.0, 0.0]), np.array([1.0, 10.0])
 FACTS = Facts(3, LOW, HIGH, 20.0, True, True)
@@ -32,7 +34,7 @@ GOOD = [episode(i, steps) for i, steps in enumerate((6, 9, 7, 9))]
 
 
 def found(data: Recording, facts: Facts | None = FACTS, **own) -> list[Finding]:
-    result = findings(data, Own(**own), facts)
+    result = check_recording(data, CustomSettings(**own), facts)
     assert all("\n" not in finding.text for finding in result)
     return result
 

@@ -10,11 +10,11 @@ import pytest
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
-from driftpolicy.tasks.benchmark import Source
+from driftpolicy.tasks.benchmark import Benchmark
 from driftpolicy.tasks.custom import plain
 from driftpolicy.tasks.custom.dataset import load_dataset
-from driftpolicy.tasks.registry import find_task
-from driftpolicy.tasks.task import Task
+from driftpolicy.tasks.registry import benchmark_of, find_task
+from driftpolicy.tasks.task import CustomSettings, Task
 from tests.tasks.custom import own
 
 from .recordings import demonstrate, write_lerobot
@@ -31,7 +31,7 @@ def file(tmp_path_factory) -> Path:
 
 def task(function: str = "make", **settings) -> Task:
     found = find_task(f"gymnasium:{Path(own.__file__)}:{function}")
-    return dataclasses.replace(found, own=Own(**settings))
+    return dataclasses.replace(found, custom=CustomSettings(**settings))
 
 
 def refused(file: Path, function: str = "make", **settings) -> str:
@@ -157,10 +157,10 @@ def test_findings_refuse_or_come_along(tmp_path, file):
 
 
 def test_it_is_a_source_from_which_nothing_is_collected():
-    found = source_of(task())
-    assert isinstance(found, Source)
+    found = benchmark_of(task())
+    assert isinstance(found, Benchmark)
     with pytest.raises(UserError, match=r"name the data recorded for .*: --data SOURCE"):
-        found.find_dataset(task())
+        found.find_data(task())
     with pytest.raises(UserError, match="cannot be collected here"):
         next(found.collect(task(), Path("a"), episodes=1, seed=0, processes=1))
     with pytest.raises(UserError, match="nobody publishes"):
@@ -169,10 +169,10 @@ def test_it_is_a_source_from_which_nothing_is_collected():
 
 def test_each_benchmark_has_its_source_and_another_has_none():
     names = ("cube-single-play-singletask-task1-v0", "lift-mh-low_dim", "gymnasium:Pendulum-v1")
-    assert len({source_of(find_task(name)) for name in names}) == 3
+    assert len({benchmark_of(find_task(name)) for name in names}) == 3
     other = dataclasses.replace(find_task(names[0]), benchmark="other")
-    with pytest.raises(UserError, match=r"^no data for the benchmark 'other'$"):
-        source_of(other)
+    with pytest.raises(UserError, match=r"^unknown benchmark 'other'; known: robomimic"):
+        benchmark_of(other)
 
 
 def test_scaling_survives_json():

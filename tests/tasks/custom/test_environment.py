@@ -12,7 +12,7 @@ from driftpolicy.scaling import Scaling
 from driftpolicy.tasks.custom.environment import GymnasiumEnvironment
 from driftpolicy.tasks.custom.probe import probe
 from driftpolicy.tasks.registry import find_task, make_environment
-from driftpolicy.tasks.task import Task
+from driftpolicy.tasks.task import CustomSettings, Task
 
 from . import own
 
@@ -22,7 +22,7 @@ SCALING = Scaling((1.0, -1.0), (2.0, 0.5), tuple(own.LOW.tolist()), tuple(own.HI
 
 def task(function: str = "make", **settings) -> Task:
     found = find_task(f"gymnasium:{FILE}:{function}")
-    return dataclasses.replace(found, own=Own(**settings))
+    return dataclasses.replace(found, custom=CustomSettings(**settings))
 
 
 def inner(environment: GymnasiumEnvironment) -> own.Point:
@@ -101,7 +101,7 @@ def test_a_limit_can_be_set_where_there_is_none():
     environment.reset(0)
     assert [environment.step(np.zeros(2)).truncated for _ in range(3)] == [False, False, True]
     registered = find_task("gymnasium:Pendulum-v1")
-    short = dataclasses.replace(registered, own=Own(max_episode_steps=2))
+    short = dataclasses.replace(registered, custom=CustomSettings(max_episode_steps=2))
     environment = make_environment(short)
     environment.reset(0)
     assert [environment.step(np.zeros(1)).truncated for _ in range(2)] == [False, True]
@@ -170,9 +170,9 @@ def test_facts():
     assert facts.observation_dim == 2
     np.testing.assert_array_equal(facts.action_low, own.LOW)
     np.testing.assert_array_equal(facts.action_high, own.HIGH)
-    assert (facts.control_rate, facts.tells_success, facts.deterministic) == (10, True, True)
-    assert not probe(task("silent")).tells_success
-    assert probe(task("late")).tells_success
+    assert (facts.control_rate, facts.reports_success, facts.deterministic) == (10, True, True)
+    assert not probe(task("silent")).reports_success
+    assert probe(task("late")).reports_success
     assert not probe(task("restless")).deterministic
 
 

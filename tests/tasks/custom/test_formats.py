@@ -7,15 +7,20 @@ import sys
 import numpy as np
 import pytest
 
-from driftpolicy.data import lerobot, minari, plain
 from driftpolicy.data.files import write_npz
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.custom.dataset import describe, find_source, format_of
+from driftpolicy.tasks.custom import plain
+from driftpolicy.tasks.custom.dataset import describe
+from driftpolicy.tasks.custom.formats import find_source, format_of
+from driftpolicy.tasks.custom.lerobot import LeRobotFormat
+from driftpolicy.tasks.custom.minari import MinariFormat
+from driftpolicy.tasks.custom.plain import PlainFormat
 from driftpolicy.tasks.custom.recording import Recording
 
 from .recordings import demonstrate, need, write_hdf5, write_lerobot, write_minari
 
 EPISODES = demonstrate()
+PLAIN, LEROBOT, MINARI = PlainFormat(), LeRobotFormat(), MinariFormat()
 
 
 def line(call, *arguments) -> str:
@@ -53,8 +58,8 @@ def test_plain_npz_and_hdf5(tmp_path):
     write_hdf5(tmp_path / "c.hdf5", [*EPISODES], rate=10)
     for name, rate in (("a.npz", 10.0), ("b.npz", None), ("c.hdf5", 10.0)):
         path = tmp_path / name
-        assert format_of(path) is plain
-        recording = plain.read(path)
+        assert isinstance(format_of(path), PlainFormat)
+        recording = PLAIN.read(path)
         assert_holds(recording)
         assert recording.control_rate == rate
         assert recording.ignored == (("camera", "note") if name == "b.npz" else ())
@@ -66,7 +71,7 @@ def test_plain_npz_and_hdf5(tmp_path):
 def test_episodes_come_in_the_order_of_their_numbers(tmp_path):
     many = demonstrate(11)
     write_hdf5(tmp_path / "a.h5", many)
-    names = [trajectory.name for trajectory in plain.read(tmp_path / "a.h5").trajectories]
+    names = [trajectory.name for trajectory in PLAIN.read(tmp_path / "a.h5").trajectories]
     assert names == [f"episode_{i}" for i in range(11)]
 
 
@@ -76,7 +81,7 @@ def test_a_termination_is_the_last_steps(tmp_path):
         for e in EPISODES
     ]
     plain.write(tmp_path / "a.npz", ended)
-    assert all(t.terminated for t in plain.read(tmp_path / "a.npz").trajectories)
+    assert all(t.terminated for t in PLAIN.read(tmp_path / "a.npz").trajectories)
     ended[2]["terminations"][1] = True
     message = line(plain.write, tmp_path / "b.npz", ended)
     assert "episode_2 goes on after its termination in step 2 of 6" in message
@@ -104,7 +109,7 @@ def test_plain_mistakes(tmp_path, change, message):
     episodes = [EPISODES[0], changed]
     arrays = {f"episode_{i}/{n}": v for i, e in enumerate(episodes) for n, v in e.items()}
     np.savez(tmp_path / "a.npz", **arrays)
-    assert message in line(plain.read, tmp_path / "a.npz")
+    assert message in line(PLAIN.read, tmp_path / "a.npz")
 
 
 def test_writing_refuses_what_could_not_be_read(tmp_path):
@@ -124,8 +129,8 @@ def test_writing_refuses_what_could_not_be_read(tmp_path):
 def test_lerobot(tmp_path, version):
     """The last steps are successes, after which no observation is needed."""
     folder = write_lerobot(tmp_path / "set", EPISODES, version)
-    assert format_of(folder) is lerobot
-    recording = lerobot.read(folder)
+    assert isinstance(format_of(folder), LeRobotFormat)
+    recording = LEROBOT.read(folder)
     assert_holds(recording, frames=True)
     assert all(trajectory.terminated for trajectory in recording.trajectories)
     assert recording.kind == f"LeRobotDataset {version}"
@@ -141,7 +146,7 @@ def test_lerobot(tmp_path, version):
 def test_lerobot_without_successes_leaves_the_last_action_out(tmp_path, version):
     """What followed it was not recorded; that a recording is done is no termination."""
     bare = [{n: e[n] for n in ("observations", "actions")} for e in EPISODES]
-    recording = lerobot.read(write_lerobot(tmp_path, bare, version))
+    recording = LEROBOT.read(write_lerobot(tmp_path, bare, version))
     for read, episode in zip(recording.trajectories, EPISODES, strict=True):
         np.testing.assert_array_equal(read.observations, np.float32(episode["observations"][:-1]))
         np.testing.assert_array_equal(read.actions, episode["actions"][:-1])
@@ -161,14 +166,14 @@ def test_lerobot_mistakes(tmp_path, version):
         ({"data_path": "data/none.parquet"}, "none.parquet is missing, damaged"),
     ):
         file.write_text(json.dumps(info | change))
-        assert message in line(lerobot.read, folder)
+        assert message in line(LEROBOT.read, folder)
     file.write_text(json.dumps(info))
     if version == "v2.1":
         index = folder / "meta" / "episodes.jsonl"
         index.write_text(index.read_text().replace('"length": 5', '"length": 7'))
-        assert "has 5 frames of episode 1, the index says 7" in line(lerobot.read, folder)
+        assert "has 5 frames of episode 1, the index says 7" in line(LEROBOT.read, folder)
     shutil.rmtree(folder / "data")
-    assert "missing, damaged" in line(lerobot.read, folder)
+    assert "missing, damaged" in line(LEROBOT.read, folder)
 
 
 # Minari
@@ -181,20 +186,20 @@ def test_minari(tmp_path, monkeypatch, form):
     folder = write_minari(tmp_path, ended, "point/home-v0", form, infos=form == "hdf5")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     assert find_source("point/home-v0") == folder
-    assert format_of(folder) is minari
-    recording = minari.read(folder)
+    assert isinstance(format_of(folder), MinariFormat)
+    recording = MINARI.read(folder)
     assert_holds(recording, success=form == "hdf5")
     assert all(trajectory.terminated for trajectory in recording.trajectories)
     assert recording.kind == "Minari dataset point/home-v0"
     assert recording.ignored == (("infos/x",) if form == "hdf5" else ())
     if form == "hdf5":  # which is the plain layout too, but for its infos
-        assert_holds(plain.read(folder / "data" / "main_data.hdf5"), success=False)
+        assert_holds(PLAIN.read(folder / "data" / "main_data.hdf5"), success=False)
 
 
 def test_minari_mistakes(tmp_path, monkeypatch):
     folder = write_minari(tmp_path, EPISODES, "home-v0", "hdf5")
     (folder / "data" / "main_data.hdf5").write_bytes(b"damaged")
-    assert "Minari cannot read it" in line(minari.read, folder)
+    assert "Minari cannot read it" in line(MINARI.read, folder)
     (folder / "data" / "metadata.json").write_text("{")
     assert "metadata.json is damaged" in line(describe, folder)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
@@ -219,8 +224,8 @@ def test_what_is_no_data_is_said(tmp_path, name):
 def test_a_missing_package_names_its_extra(tmp_path, monkeypatch, package, extra):
     folder = write_lerobot(tmp_path / "set", EPISODES, "v3.0")
     held = write_minari(tmp_path, EPISODES, "home-v0", "hdf5")
-    read = {"h5py": (plain, write_hdf5(tmp_path / "a.hdf5", EPISODES))}
-    read |= {"pyarrow": (lerobot, folder), "minari": (minari, held)}
+    read = {"h5py": (PLAIN, write_hdf5(tmp_path / "a.hdf5", EPISODES))}
+    read |= {"pyarrow": (LEROBOT, folder), "minari": (MINARI, held)}
     form, path = read[package]
     monkeypatch.setitem(sys.modules, package, None)
     assert f"uv sync --extra {extra}" in line(form.read, path)

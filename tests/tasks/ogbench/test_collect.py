@@ -156,7 +156,7 @@ class Here:
         pass
 
     def map(self, method, items):
-        return (getattr(self._target, method)(*item) for item in items)
+        return (getattr(self._target, method.__name__)(*item) for item in items)
 
 
 def run(path, processes=1, **changes):

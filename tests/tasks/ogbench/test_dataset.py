@@ -8,14 +8,15 @@ import re
 import numpy as np
 import pytest
 
-from driftpolicy.data import ogbench, summary
 from driftpolicy.data.files import write_npz
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.ogbench import dataset as dataset_module
 from driftpolicy.tasks.ogbench.dataset import describe, find_dataset, load_dataset
 from driftpolicy.tasks.ogbench.environment import make_simulator, reset_simulator
 from driftpolicy.tasks.ogbench.places import collected_path
 from driftpolicy.tasks.ogbench.summary import summarise
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.registry import find_task, find_task_of_dataset, missing_data
+from driftpolicy.tasks.sections import rewards_in
 
 TASKS = {
     "cube-double": "cube-double-play-singletask-task2-v0",
@@ -33,7 +34,7 @@ def simulator_of(environment: str):
 @pytest.fixture(autouse=True)
 def _shared_simulators(monkeypatch):
     """Simulators do not remember what came before; making one takes most of a test's time."""
-    monkeypatch.setattr(ogbench, "make_simulator", simulator_of)
+    monkeypatch.setattr(dataset_module, "make_simulator", simulator_of)
 
 
 def write(path, arrays, **metadata):
@@ -73,19 +74,21 @@ def test_a_named_file_comes_first_then_published_then_collected(tmp_path, monkey
 
 
 def test_missing_data_name_the_three_ways():
-    text = str(missing_dataset(CUBE))
+    text = str(missing_data(CUBE))
     for way in ("dfp data download cube-double-play-v0", "dfp data collect", "--data PATH"):
         assert way in text
     assert "\n" not in text
 
 
 def test_sources_have_the_names_of_datasets_and_of_tasks():
-    assert find_task_of("scene-noisy-v0").family == "scene"
-    assert find_task_of("scene-noisy-v0").kind == "noisy"
-    assert find_task_of(CUBE.name) == CUBE
-    assert find_task_of("cube-quadruple-play-100m-v0").kind == "play-100m"
-    assert "cube-double-play-v0" in refused("unknown dataset", find_task_of, "cube-duoble-play-v0")
-    refused("unknown dataset ''", find_task_of, "")
+    assert find_task_of_dataset("scene-noisy-v0").family == "scene"
+    assert find_task_of_dataset("scene-noisy-v0").kind == "noisy"
+    assert find_task_of_dataset(CUBE.name) == CUBE
+    assert find_task_of_dataset("cube-quadruple-play-100m-v0").kind == "play-100m"
+    assert "cube-double-play-v0" in refused(
+        "unknown dataset", find_task_of_dataset, "cube-duoble-play-v0"
+    )
+    refused("unknown dataset ''", find_task_of_dataset, "")
 
 
 # Rewards
@@ -265,7 +268,7 @@ def test_rewards_of_a_file(episodes, tmp_path):
     arrays["qpos"][49] = arrays["qpos"][10]  # at the goal, at the very end
     path = write(tmp_path / "data.npz", arrays)
     dataset = load_dataset(CUBE, path)
-    found = summary.rewards(CUBE, path)
+    found = rewards_in(dataset)
     first, second = dataset.rows.rewards[:24], dataset.rows.rewards[25:49]
     assert (dataset.rows.masks == 0).sum() == found.at_goal + 1
     assert found.at_goal == 12 + 4

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from driftpolicy.tasks.ogbench.goals import ROBOMIMIC, button_words, cube_words
+from driftpolicy.tasks.ogbench.goals import button_words, cube_words
 from driftpolicy.tasks.registry import find_task, make_environment
-from driftpolicy.tasks.robomimic.environment import HORIZONS
 
 
 def goal_of(name: str) -> str:
@@ -35,7 +34,3 @@ def test_scenes():
     moved = goal_of("scene-play-singletask-task4-v0")
     assert moved == "red cube to (33, -36), level 2, switch 1 of 2 buttons"
     assert goal_of("puzzle-3x3-play-singletask-task1-v0").endswith(" of 9 buttons")
-
-
-def test_every_environment_of_robomimic_has_its_goal():
-    assert ROBOMIMIC.keys() == HORIZONS.keys()

@@ -12,6 +12,7 @@ from driftpolicy.data.files import MappedRows, write_npz
 from driftpolicy.data.shards import Shards
 from driftpolicy.data.transitions import Fetched, WindowSpec, draw, draw_windows
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.ogbench import dataset
 from driftpolicy.tasks.ogbench.dataset import find_dataset, load_dataset
 from driftpolicy.tasks.ogbench.shards import list_shards, open_shards
 from driftpolicy.tasks.registry import find_task
@@ -126,13 +127,13 @@ def test_shards_are_converted_once_for_all_tasks_and_again_if_they_change(
     folder, parts, monkeypatch
 ):
     read = []
-    real = module.ogbench.load_dataset
+    real = dataset.load_dataset
 
     def load(task, path):
         read.append(path.name)
         return real(task, path)
 
-    monkeypatch.setattr(module.ogbench, "load_dataset", load)
+    monkeypatch.setattr(dataset, "load_dataset", load)
     first = open_shards(TASK, folder).description
     assert read == list(NAMES)
     assert open_shards(TASK, folder).description == first

@@ -11,9 +11,10 @@ h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic
 pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomimic")
 
 from driftpolicy.cli import main
-from driftpolicy.data import demonstrate, robomimic
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.robomimic import collect as demonstrate
+from driftpolicy.tasks.robomimic import dataset as robomimic
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
 from driftpolicy.tasks.robomimic.environment import HORIZONS
 from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS

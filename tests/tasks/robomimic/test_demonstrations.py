@@ -7,11 +7,12 @@ import pytest
 
 h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic")
 
-from driftpolicy.data.download import download
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.registry import benchmark_of, find_task, find_task_of_dataset
 from driftpolicy.tasks.robomimic import dataset as robomimic
+from driftpolicy.tasks.robomimic.benchmark import Robomimic
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
+from tests.data.serving import download
 
 LIFT = find_task("lift-mh-low_dim")
 WIDTHS = {"robot0_eef_pos": 3, "robot0_eef_quat": 4, "robot0_gripper_qpos": 2, "object": 10}
@@ -154,7 +155,7 @@ def test_what_is_wrong_is_named(tmp_path):
 def test_files_are_found_where_robomimic_keeps_them(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert source_of(LIFT) is robomimic
+    assert isinstance(benchmark_of(LIFT), Robomimic)
     assert robomimic.find_dataset(LIFT) is None
     collected = tmp_path / "data/lift-mh-low_dim-collected.hdf5"
     collected.parent.mkdir()
@@ -169,7 +170,7 @@ def test_files_are_found_where_robomimic_keeps_them(tmp_path, monkeypatch):
         robomimic.find_dataset(LIFT, "nowhere")
     sparse = robomimic.published(find_task("can-mg-low_dim"))
     assert sparse.name == "can/mg/low_dim_sparse_v15.hdf5"
-    assert find_task_of("square").name == "square-mh-low_dim"
+    assert find_task_of_dataset("square").name == "square-mh-low_dim"
 
 
 def test_a_file_says_who_made_it(tmp_path):

@@ -1,0 +1,157 @@
+"""A family of tasks that is small enough to read at a glance: a point that is pushed to the origin.
+
+It is what a user would write: an environment, and a benchmark that says where its tasks and its
+data come from.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftpolicy.data.files import checksums, read_npz, write_npz
+from driftpolicy.envs.base import Step, episode_seed
+from driftpolicy.envs.parallel import Workers
+from driftpolicy.tasks.benchmark import (
+    RENDER_SIZE,
+    Benchmark,
+    LoadedData,
+    LoadOptions,
+    Parts,
+    Section,
+    first_file,
+)
+from driftpolicy.tasks.task import Task
+
+LIMIT = 20  # steps of an episode
+NEAR = 0.2
+PUSH = 0.25  # the most that an action moves the point
+
+
+class PointMass:
+    """A point in the plane; each step costs 1 until it is near the origin."""
+
+    observation_dim, action_dim, control_rate = 2, 2, 10.0
+
+    def __init__(self):
+        self.place, self.steps = np.zeros(2), 0
+
+    def reset(self, seed: int) -> np.ndarray:
+        self.place, self.steps = np.random.default_rng(seed).uniform(-1, 1, 2), 0
+        return self.place.astype(np.float32)
+
+    def step(self, action: np.ndarray) -> Step:
+        self.place = self.place + PUSH * np.clip(action, -1, 1)
+        self.steps += 1
+        success = bool(np.linalg.norm(self.place) < NEAR)
+        return Step(
+            observation=self.place.astype(np.float32),
+            reward=float(success) - 1.0,
+            terminated=success,
+            truncated=self.steps >= LIMIT and not success,
+            success=success,
+        )
+
+    def goal(self) -> str:
+        return "to the middle"
+
+    def render(self) -> np.ndarray:
+        return np.zeros((32, 32, 3), np.uint8)
+
+
+class Pusher:
+    """Pushes the point home; lives in a worker process."""
+
+    def __init__(self, seed: int):
+        self.seed, self.environment = seed, PointMass()
+
+    def episode(self, number: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((self.seed, number))
+        rows: dict[str, list[Any]] = {"observations": [], "actions": [], "rewards": []}
+        observation, ended = self.environment.reset(episode_seed(self.seed, number)), False
+        while not ended:
+            action = np.clip(-observation / PUSH + rng.normal(0, 0.3, 2), -1, 1)
+            step = self.environment.step(action)
+            for name, value in zip(rows, (observation, action, step.reward), strict=True):
+                rows[name].append(value)
+            observation, ended = step.observation, step.terminated or step.truncated
+        zeros = {"observations": observation, "actions": np.zeros(2), "rewards": 0.0}
+        return {name: np.array([*rows[name], zeros[name]], np.float32) for name in rows}
+
+
+class Toy(Benchmark):
+    """One task, whose data are collected."""
+
+    name = "toy"
+    control_rate = 10.0
+    collected_episodes = 8
+
+    def tasks(self) -> Mapping[str, Task]:
+        task = Task(
+            name="toy-reach",
+            benchmark=self.name,
+            domain="toy",
+            family="reach",
+            kind="scripted",
+            environment="reach",
+            dataset="toy-reach",
+            heading=("toy", "reach"),
+        )
+        return {task.name: task}
+
+    def make_environment(self, task: Task, *, render_size: int = RENDER_SIZE) -> PointMass:
+        return PointMass()
+
+    def observation_parts(self, task: Task, dim: int) -> Parts:
+        return [["place", 2]]
+
+    def find_data(self, task: Task, data: str | None = None) -> Path | None:
+        return first_file(data, [self.collected_path(task)])
+
+    def describe_data(self, path: Path) -> dict[str, Any]:
+        crc32 = json.dumps(checksums(path))
+        return {"origin": "collected", "path": str(path), "crc32": crc32}
+
+    def load_data(self, task: Task, path: Path, options: LoadOptions) -> LoadedData:
+        from driftpolicy.data.transitions import Dataset  # imports JAX
+
+        arrays = read_npz(path)
+        dataset = Dataset(
+            observations=arrays["observations"],
+            actions=arrays["actions"],
+            rewards=arrays["rewards"],
+            masks=(arrays["rewards"] < 0).astype(np.float32),
+            last=arrays["last"],
+        )
+        return LoadedData(prior=dataset, description=self.describe_data(path))
+
+    def holds(self, path: Path) -> bool:
+        return path.name.startswith("toy-") and path.suffix == ".npz"
+
+    def inspect(self, source: str, task: Task | None = None) -> list[Section]:
+        arrays = read_npz(Path(source))
+        return [{"file": source, "episodes": str(arrays["last"].sum())}]
+
+    def collected_path(self, task: Task) -> Path:
+        return Path("data") / f"{task.dataset}-collected.npz"
+
+    def collect(
+        self,
+        task: Task,
+        path: Path,
+        *,
+        episodes: int,
+        seed: int,
+        processes: int,
+        episode_steps: int | None = None,
+    ) -> Generator[int, None, None]:
+        parts: list[dict[str, np.ndarray]] = []
+        with Workers(min(processes, episodes), Pusher, seed) as workers:
+            for part in workers.map(Pusher.episode, [(number,) for number in range(episodes)]):
+                parts.append(part)
+                yield len(parts)
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        ends = np.cumsum([len(part["rewards"]) for part in parts]) - 1
+        write_npz(path, arrays | {"last": np.isin(np.arange(len(arrays["rewards"])), ends)})
