@@ -16,7 +16,7 @@ from driftpolicy.tasks.registry import find_task, make_environment
 
 
 def drive(policy: Policy, robot: Environment, rate_hz: float | None) -> Report:
-    """One episode; the task's success or the end of its time ends the loop."""
+    """Run one episode; success or the end of its time ends the loop."""
     observation = robot.reset(seed=0)
 
     def send(action: np.ndarray) -> None:
@@ -39,10 +39,10 @@ def drive(policy: Policy, robot: Environment, rate_hz: float | None) -> Report:
 
 
 def run() -> None:
-    """From the command line."""
+    """Read the command line and drive the robot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", help="an exported policy")
-    parser.add_argument("--rate", type=float, help="steps per second [the policy's own]")
+    parser.add_argument("--rate", type=float, help="steps per second [the policy's]")
     options = parser.parse_args()
     try:
         policy = Policy(options.file)

@@ -20,17 +20,17 @@ ARROW = 0.7  # arrows are drawn at this part of their length, for the eye
 
 
 def q_value(action):
-    """A hill in the upper right corner."""
+    """Return the critic's value, a hill in the upper right corner."""
     return jnp.exp(-jnp.sum((action - jnp.array([0.5, 0.42])) ** 2, axis=-1) / 0.5)
 
 
 def policy(noise):
-    """What the policy does now: normal noise pushed to a cloud of actions below the hill."""
+    """Push normal noise to the present policy's actions, a cloud below the hill."""
     return jnp.array([-0.14, -0.1]) + 0.3 * noise
 
 
 def even_noise(count):
-    """Normal noise without the clumps of chance, so that the arrows do not overlap: a sunflower."""
+    """Return normal noise laid out like a sunflower, so that the arrows do not overlap."""
     i = jnp.arange(count)
     radius = jnp.sqrt(-2 * jnp.log(1 - (i + 0.5) / (count + 0.5)))
     angle = i * jnp.pi * (3 - 5**0.5)
@@ -48,7 +48,7 @@ positives, others = candidates[order[:16]], candidates[order[16:]]
 #    what is left is attraction, or repulsion.
 @jax.vmap
 def forces(x):
-    """Attraction and repulsion at one point."""
+    """Return attraction and repulsion at one point."""
     here = x[None]
     attraction = mean_shift_field(here, positives, here, bandwidth=BANDWIDTH)
     repulsion = mean_shift_field(here, here, samples, bandwidth=BANDWIDTH)
@@ -69,7 +69,7 @@ landscape = q_value(jnp.stack(jnp.meshgrid(line, line), axis=-1))
 
 
 def draw(axis, title, colour, *arrows):
-    """One panel; each of ``arrows`` is a field at the samples and how to draw it."""
+    """Draw one panel; each of ``arrows`` is a field at the samples and its style."""
     axis.contourf(line, line, landscape, levels=10, cmap="Greys", vmin=0, vmax=2.2)
     axis.contour(line, line, landscape, levels=10, colors="white", linewidths=0.8)
     axis.plot(*others.T, "o", ms=4, mfc="none", mec="#999999", label="other candidates")

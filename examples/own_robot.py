@@ -1,7 +1,7 @@
-"""From demonstrations to a policy on a robot of one's own: record, look, train, evaluate, export.
+"""From demonstrations to a policy on your robot: record, look, train, evaluate, export.
 
 The robot is Gymnasium's two-link arm, Reacher-v5, which comes with ``gymnasium[mujoco]``. It stands
-for any: the package knows nothing of it but what this file says. Run from the top of the checkout:
+for any robot: all that the package knows of it is in this file. Run from the top of the checkout:
 
     uv run python examples/own_robot.py            # ten minutes or less on one CPU core
     uv run python examples/own_robot.py --quick    # the same steps, too few to learn anything
@@ -42,18 +42,18 @@ QUICK = [
 class Reach(gymnasium.Wrapper):
     """Reacher-v5 with a success: the fingertip is at the target.
 
-    The observation's last two numbers are the way from the one to the other.
+    The observation's last two numbers lead from the one to the other.
     """
 
     def step(self, action: Any) -> tuple:
-        """As Gymnasium's, with ``success`` in ``info``."""
+        """Step the arm, and put ``success`` into ``info``."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         info["success"] = bool(np.hypot(*observation[8:10]) < NEAR)
         return observation, reward, terminated, truncated, info
 
 
 def make_reach(render_mode: str | None = None) -> gymnasium.Env:
-    """What ``--env examples/own_robot.py:make_reach`` calls."""
+    """Make the environment that ``--env examples/own_robot.py:make_reach`` asks for."""
     return Reach(gymnasium.make("Reacher-v5", render_mode=render_mode))
 
 
@@ -61,10 +61,10 @@ def make_reach(render_mode: str | None = None) -> gymnasium.Env:
 
 
 def demonstrator(observation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Torques in [-1, 1] that turn both joints to where the fingertip is at the target.
+    """Return torques in [-1, 1] that turn both joints towards the target.
 
-    On a robot this is a person with a joystick. The noise shows the policy what to do beside the
-    straight way.
+    On a robot this is a person with a joystick. The noise shows the policy how to return
+    to the straight way.
     """
     cosines, sines, target, speeds = (observation[i : i + 2] for i in (0, 2, 4, 6))
     angles = np.arctan2(sines, cosines)
@@ -81,7 +81,7 @@ def demonstrator(observation: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 
 def record(path: Path, episodes: int, seed: int = 0) -> None:
-    """Demonstrations in the plain layout, each until its success or its time limit."""
+    """Record demonstrations in the plain layout, each until its success or its time limit."""
     environment = make_reach()
     recorded = []
     for episode in range(episodes):
@@ -106,7 +106,7 @@ def record(path: Path, episodes: int, seed: int = 0) -> None:
 
 
 def dfp(*arguments: object) -> None:
-    """The command ``dfp``, shown as one would type it."""
+    """Run the command ``dfp`` and show it as one would type it."""
     words = [str(argument) for argument in arguments]
     print("\n$ dfp " + " ".join(words), flush=True)
     if status := main(words):
@@ -117,7 +117,7 @@ def dfp(*arguments: object) -> None:
 
 
 def drive(model: Path, episodes: int) -> None:
-    """One chunk after the other; on hardware ``driftpolicy.deploy.ChunkRunner`` keeps the time."""
+    """Execute chunk after chunk; on hardware ``driftpolicy.deploy.ChunkRunner`` keeps the time."""
     from driftpolicy.deploy import Policy
 
     environment = make_reach()
@@ -138,7 +138,7 @@ def drive(model: Path, episodes: int) -> None:
 
 
 def run() -> None:
-    """The whole way."""
+    """Do all of it, from recording to driving."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few steps of everything")
     parser.add_argument("--out", type=Path, default=Path("runs/own_robot"), help="a folder")
