@@ -24,7 +24,8 @@ from jax.experimental import topologies
 from driftpolicy.agents import METHODS
 from driftpolicy.agents.forms import to_accelerator
 from driftpolicy.config import resolve
-from driftpolicy.data.transitions import Rows, WindowSpec
+from driftpolicy.data.transitions import Rows
+from driftpolicy.data.windows import WindowSpec
 from driftpolicy.training.blocks import BlockInput, BlockSpec, blocks
 from driftpolicy.training.restore import new_agent
 from driftpolicy.training.seeding import RunKeys

@@ -22,7 +22,7 @@ from common import ACTION, in_turn, synthetic
 from driftpolicy.agents import Agent
 from driftpolicy.config import resolve
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import WindowSpec
+from driftpolicy.data.windows import WindowSpec
 from driftpolicy.training.blocks import BlockInput, BlockSpec, block
 from driftpolicy.training.restore import new_agent
 from driftpolicy.training.seeding import RunKeys

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from driftpolicy.batch import Batch
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Dataset, WindowSpec, cut_windows
+from driftpolicy.data.transitions import Dataset
+from driftpolicy.data.windows import WindowSpec, cut_windows
 
 properties = settings(max_examples=80)
 ACTION_DIM = 2

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Dataset, WindowSpec, draw_windows
+from driftpolicy.data.transitions import Dataset
+from driftpolicy.data.windows import WindowSpec, draw_windows
 from tests import statistical
 
 from .reference import (

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Dataset, WindowSpec
+from driftpolicy.data.transitions import Dataset
+from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
 
 from .reference import (

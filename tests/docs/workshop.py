@@ -14,10 +14,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from driftpolicy.suites.suite import find_suite
 
-from driftpolicy.benchmark.suite import find_suite
 from driftpolicy.cli import main
-from tests.benchmark.conftest import to, write_run
+from tests.report.conftest import to, write_run
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, Block
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import WindowSpec
+from driftpolicy.data.windows import WindowSpec
 from driftpolicy.envs.base import Session, episode_seed
 from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder

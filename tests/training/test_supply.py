@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Fetched, WindowSpec, draw_windows
+from driftpolicy.data.windows import Fetched, WindowSpec, draw_windows
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.blocks import step_keys

@@ -1,6 +1,7 @@
 """The methods by name: loops, command line and checkpoints look a method up here only."""
 
 import inspect
+from pathlib import Path
 from typing import NamedTuple
 
 from driftpolicy.agents.base import Agent
@@ -73,3 +74,9 @@ def find_method(name: str) -> Method:
         missing = ", ".join(sorted(agent.__abstractmethods__))
         raise UserError(f"{name} does not define {missing}")
     return Method(agent, agent.Config)
+
+
+def folder_of_method(name: str) -> str:
+    """Return a method's name as a folder's: of a user's file its name and the class."""
+    file, _, class_name = name.rpartition(":")
+    return f"{Path(file).name}-{class_name}" if file else name

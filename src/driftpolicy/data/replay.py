@@ -85,12 +85,12 @@ class Replay:
             self._first[ring] += 1
 
     def marks(self) -> Int32[np.ndarray, "rings 3"]:
-        """Of each ring: its oldest live transition, its transitions so far, its newest row."""
+        """Return each ring's oldest live transition, its transitions so far, and its newest row."""
         newest = (self._rows - 1) % self._size
         return np.stack([self._first, self._transitions, newest], axis=1).astype(np.int32)
 
     def mirror(self) -> Rows:
-        """A copy of the rings on the device.
+        """Copy the rings to the device.
 
         JAX reads a NumPy array some time after the call, behind the work under way: what it is
         given here is a copy of its own, which the next step does not write to.
@@ -109,7 +109,7 @@ class Replay:
         return Recent(part, index.astype(np.int32), slots.astype(np.int32))
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint stores: the counters and the rows written so far."""
+        """Return what a checkpoint stores: the counters and the rows written so far."""
         used = self._used(self._rows)
         counts = np.stack([self._rows, self._first, self._transitions])
         arrays = {name: array[used] for name, array in self._arrays().items()}

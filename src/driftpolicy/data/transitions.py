@@ -1,36 +1,19 @@
-"""Stored transitions and the windows that agents train on.
+"""Stored transitions: rows of episodes, and what prior data are.
 
 One row per observation, T+1 rows per episode, and no copy of next observations: row ``i`` holds
 ``s_i, a_i, r_i, mask_i``, and ``last_i`` marks an episode's final observation, whose action, reward
-and mask mean nothing. A window is H consecutive rows; where an episode ends inside it, ``valid``
-says so. The same functions read NumPy arrays on the host, memory-mapped or not, and JAX arrays in a
-compiled program.
+and mask mean nothing. :mod:`driftpolicy.data.windows` cuts windows from rows.
 """
 
-import dataclasses
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from driftpolicy.batch import Batch
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
-
-
-@dataclasses.dataclass(frozen=True)
-class WindowSpec:
-    """How rows become a training window (``docs/methods/dfp.md``)."""
-
-    length: int
-    """H, transitions per window."""
-    discount: float
-    """gamma of the H-step reward."""
-    keep_terminal: bool = False
-    """Treat the steps after a mask of 0 as absorbing: rewards after it count as 0."""
 
 
 class Rows(NamedTuple):
@@ -51,49 +34,6 @@ class Rows(NamedTuple):
     masks: Any
     last: Any
     starts: Any
-
-
-def cut_windows(
-    rows: Rows, first: Any, spec: WindowSpec, *, ring: Any, size: int, newest: Any
-) -> Batch:
-    """The windows that start at given rows of rings.
-
-    ``valid[k]`` is 1 iff no episode ended before step ``k``; steps that are not valid have zero
-    action, reward 0 and mask 1. ``next_observation`` follows the last valid step.
-
-    Args:
-        rows: one ring after another, each of ``size`` rows and closed: after its end comes its
-            beginning.
-        first: ``[batch]``, within its ring the row of each window's first transition.
-        spec: of the windows.
-        ring: ``[batch]``, the number of the ring.
-        size: rows per ring.
-        newest: ``[batch]``, within its ring the row after which nothing is known yet; -1: none.
-    """
-    xp: Any = np if isinstance(rows.last, np.ndarray) else jnp
-    places = (first[:, None] + xp.arange(spec.length + 1)[None]) % size
-    index = (ring * size)[:, None] + places
-    steps = index[:, :-1]
-    ends = rows.last[steps] | (places[:, :-1] == newest[:, None])
-    valid = xp.cumsum(ends, axis=1) == 0
-    rewards = xp.where(valid, rows.rewards[steps], 0.0)
-    masks = xp.where(valid, rows.masks[steps], 1.0)
-    if spec.keep_terminal:
-        before = xp.cumprod(masks, axis=1)[:, :-1]
-        rewards = xp.concatenate([rewards[:, :1], rewards[:, 1:] * before], axis=1)
-    # Step by step: a matrix product rounds by the number of windows asked for.
-    reward = rewards[:, 0]
-    for step in range(1, spec.length):
-        reward = reward + np.float32(spec.discount**step) * rewards[:, step]
-    following = xp.take_along_axis(index, valid.sum(axis=1)[:, None], axis=1)[:, 0]
-    return Batch(
-        observation=rows.observations[index[:, 0]],
-        actions=xp.where(valid[..., None], rows.actions[steps], 0.0),
-        reward=reward,
-        mask=xp.prod(masks, axis=1),
-        next_observation=rows.observations[following],
-        valid=valid.astype(np.float32),
-    )
 
 
 @runtime_checkable
@@ -129,7 +69,7 @@ class Prior(Protocol):
         ...
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
-        """The rows of windows of ``length`` steps, each window a closed ring of its own.
+        """Return the rows of windows of ``length`` steps, each window a closed ring of its own.
 
         Args:
             drawn: the number of each window's first transition.
@@ -142,7 +82,7 @@ class Prior(Protocol):
         ...
 
     def beside_replay(self, count: int) -> "Prior":
-        """What the online phase draws from: of shards ``count`` transitions, of others all."""
+        """Return what the online phase draws from: ``count`` transitions of shards, else all."""
         ...
 
 
@@ -204,7 +144,7 @@ class Dataset:
         return np.diff(np.flatnonzero(self.rows.last), prepend=-1) - 1
 
     def resident(self) -> Rows:
-        """As :class:`Prior` says."""
+        """Return all rows in the memory of JAX's device, put there once."""
         return self._resident
 
     @cached_property
@@ -212,14 +152,14 @@ class Dataset:
         return Rows(*(jnp.asarray(array) for array in self.rows))
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
-        """As :class:`Prior` says."""
+        """Return the rows of windows, as :meth:`Prior.gather` says."""
         places = self.rows.starts[drawn][:, None] + np.arange(length + 1)
         index = (places % len(self.rows.last)).reshape(-1)
         rows = (array[index] for array in self.rows[:-1])
         return Rows(*rows, starts=np.zeros(len(drawn), np.int32))
 
     def beside_replay(self, count: int) -> "Dataset":
-        """All of it."""
+        """Return all of it."""
         return self
 
 
@@ -227,79 +167,3 @@ def _refuse_infinities(name: str, values: np.ndarray) -> None:
     if not np.isfinite(np.sum(values, dtype=np.float64)):
         row = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])
         raise UserError(f"the data's {name} hold NaN or infinity, first in row {row}")
-
-
-class Fetched(NamedTuple):
-    """The prior data's part in a batch, or in one batch after another, where they are on the disk.
-
-    Attributes:
-        rows: of :meth:`Prior.gather`, with the leading axis of the batches if there are several.
-        held: transitions of the prior data.
-    """
-
-    rows: Rows
-    held: Any
-
-
-def draw(key: Any, held: Any, marks: Any, batch_size: int) -> Any:
-    """Numbers of transitions, uniform over the union: those below ``held`` are prior data's.
-
-    Args:
-        key: of this batch.
-        held: transitions of the prior data.
-        marks: as :func:`draw_windows`, or None.
-        batch_size: how many.
-    """
-    online = 0 if marks is None else jnp.sum(marks[:, 1] - marks[:, 0])
-    return jax.random.randint(key, (batch_size,), 0, held + online)
-
-
-def draw_windows(
-    prior: Rows | Fetched,
-    replay: Rows | None,
-    marks: Any,
-    key: Any,
-    spec: WindowSpec,
-    batch_size: int,
-) -> Batch:
-    """A batch drawn uniformly from the union of prior data and replay, in a compiled program.
-
-    Args:
-        prior: prior data, or what of them was fetched for this batch.
-        replay: the rings of :class:`driftpolicy.data.replay.Replay`, or None.
-        marks: ``[rings, 3]``, what each ring holds, as :meth:`Replay.marks` says it; or None.
-        key: of this batch.
-        spec: of the windows.
-        batch_size: windows in the batch.
-    """
-    held = prior.held if isinstance(prior, Fetched) else prior.starts.shape[0]
-    drawn = draw(key, held, marks, batch_size)
-    own = _prior_windows(prior, drawn, spec)
-    if replay is None:
-        return own
-    begins, transitions, newest = marks.T
-    ends = jnp.cumsum(transitions - begins)
-    online = drawn - held
-    ring = jnp.searchsorted(ends, online, side="right").clip(0, len(ends) - 1)
-    number = online - (ends - transitions)[ring]  # transitions are counted from the run's start
-    slots = replay.last.shape[0] // marks.shape[0]
-    first = replay.starts[ring * slots + number % slots]
-    collected = cut_windows(replay, first, spec, ring=ring, size=slots, newest=newest[ring])
-    return jax.tree.map(
-        lambda a, b: jnp.where(jax.lax.expand_dims(drawn < held, range(1, a.ndim)), a, b),
-        own,
-        collected,
-    )
-
-
-def _prior_windows(prior: Rows | Fetched, drawn: Any, spec: WindowSpec) -> Batch:
-    """The windows of prior data; where ``drawn`` is none of theirs, any."""
-    nowhere = jnp.full(len(drawn), -1, jnp.int32)
-    if isinstance(prior, Fetched):
-        rings, size = jnp.arange(len(drawn)), spec.length + 1
-        return cut_windows(
-            prior.rows, prior.rows.starts, spec, ring=rings, size=size, newest=nowhere
-        )
-    first = prior.starts[drawn.clip(0, prior.starts.shape[0] - 1)]
-    size = prior.last.shape[0]
-    return cut_windows(prior, first, spec, ring=jnp.zeros_like(drawn), size=size, newest=nowhere)

@@ -2,27 +2,21 @@
 
 import fcntl
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import write_atomically
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.custom.tasks import CUSTOM_PREFIX
+from driftpolicy.tasks.registry import find_task
 
 
 def task_folder(task: str) -> str:
     """Return a task's name as a folder's, or as a part of an address: one word without colons."""
-    return re.sub(r"[^\w.=-]+", "-", task.removeprefix(CUSTOM_PREFIX)).strip("-.")
-
-
-def method_folder(method: str) -> str:
-    """Return a method's name as a folder's: of a user's file its name and the class."""
-    file, _, name = method.rpartition(":")
-    return f"{Path(file).name}-{name}" if file else name
+    return find_task(task).folder
 
 
 class RunFolder:
@@ -51,7 +45,7 @@ class RunFolder:
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
         """Return the folder of a config under ``root``."""
         return cls(
-            root / task_folder(config.task) / method_folder(config.method) / f"seed{config.seed}"
+            root / task_folder(config.task) / folder_of_method(config.method) / f"seed{config.seed}"
         )
 
     def create(self, config: TrainConfig) -> None:

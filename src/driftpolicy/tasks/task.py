@@ -1,6 +1,7 @@
 """The record of a task, and what a user says of a custom environment."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from driftpolicy.scaling import Scaling
@@ -53,6 +54,12 @@ class Task:
     """The name of the task in the paper's tables, if it is in them: ``cube-double-task2``."""
     custom: CustomSettings | None = None
     """The settings of a custom environment; None for the task of a benchmark."""
+
+    @property
+    def folder(self) -> str:
+        """The name as a folder's, or as a part of an address: one word without colons."""
+        name = self.name if self.custom is None else self.environment
+        return re.sub(r"[^\w.=-]+", "-", name).strip("-.")
 
     @property
     def title(self) -> str:

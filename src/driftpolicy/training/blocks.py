@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int32, Key, PRNGKeyArray
 
 from driftpolicy.agents import Agent
 from driftpolicy.batch import Batch
-from driftpolicy.data.transitions import Fetched, Rows, WindowSpec, draw_windows
+from driftpolicy.data.transitions import Rows
+from driftpolicy.data.windows import Fetched, WindowSpec, draw_windows
 
 
 class BlockSpec(NamedTuple):

@@ -12,7 +12,8 @@ from jaxtyping import Float, Float32, Int32
 from driftpolicy.agents import Agent
 from driftpolicy.agents.forms import to_accelerator, to_storage
 from driftpolicy.data.replay import Replay, write_rows, write_rows_of_each
-from driftpolicy.data.transitions import Fetched, Rows
+from driftpolicy.data.transitions import Rows
+from driftpolicy.data.windows import Fetched
 from driftpolicy.training import deciding
 from driftpolicy.training.blocks import BlockInput, BlockSpec, block, blocks
 from driftpolicy.training.deciding import Decider, Place

@@ -13,7 +13,8 @@ import numpy as np
 
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
-from driftpolicy.data.transitions import Prior, WindowSpec
+from driftpolicy.data.transitions import Prior
+from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, tree_arrays
 from driftpolicy.runs.folder import RunFolder

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from driftpolicy.data.transitions import Fetched, Prior, Rows, draw
+from driftpolicy.data.transitions import Prior, Rows
+from driftpolicy.data.windows import Fetched, draw
 from driftpolicy.training.blocks import step_keys
 
 AHEAD = 4

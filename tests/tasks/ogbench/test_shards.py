@@ -10,7 +10,7 @@ import pytest
 from driftpolicy.data import shards as module
 from driftpolicy.data.files import MappedRows, write_npz
 from driftpolicy.data.shards import Shards
-from driftpolicy.data.transitions import Fetched, WindowSpec, draw, draw_windows
+from driftpolicy.data.windows import Fetched, WindowSpec, draw, draw_windows
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.ogbench import dataset
 from driftpolicy.tasks.ogbench.dataset import find_dataset, load_dataset
