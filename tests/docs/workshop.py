@@ -14,12 +14,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from driftpolicy.suites.suite import find_suite
 
 from driftpolicy.cli import main
-from tests.report.conftest import to, write_run
+from driftpolicy.suites.suite import find_suite
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, Block
+from tests.report.conftest import to, write_run
 
 RUN = "runs/cube-single-play-singletask-task1-v0/dfp/seed0"
 SINGLE, DOUBLE = "cube-single-play-v0.npz", "cube-double-play-v0"

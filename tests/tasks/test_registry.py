@@ -22,7 +22,7 @@ from driftpolicy.tasks.registry import (
     make_environment,
     task_names,
 )
-from tests.tasks.toy import PointMass, Toy
+from examples.point_mass import PointMass, Toy
 
 ROOT = Path(__file__).parents[2]
 QUICK = [
@@ -36,7 +36,7 @@ QUICK = [
 
 @pytest.fixture
 def toy(monkeypatch):
-    """The family of ``toy.py``, registered for this test."""
+    """The family of ``examples/point_mass.py``, registered for this test."""
     monkeypatch.syspath_prepend(str(ROOT))  # workers import the module, too
     benchmark = Toy()
     driftpolicy.register(benchmark)
