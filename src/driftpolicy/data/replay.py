@@ -24,7 +24,15 @@ class Replay:
     def __init__(
         self, capacity: int, observation_dim: int, action_dim: int, *, rings: int = 1, slack: int
     ):
-        """``capacity`` counts rows, transitions plus one per episode, of all rings together."""
+        """Make empty rings.
+
+        Args:
+            capacity: rows of all rings together: transitions plus one per episode.
+            observation_dim: numbers per observation.
+            action_dim: numbers per action.
+            rings: how many, one for each environment.
+            slack: rows of each ring beyond its share of the capacity.
+        """
         self.slack = slack
         self._capacity = capacity // rings
         self._size = self._capacity + slack
@@ -43,7 +51,7 @@ class Replay:
         self._transitions = np.zeros(rings, np.int64)  # written so far
 
     def __len__(self) -> int:
-        """The number of live transitions."""
+        """Return the number of live transitions."""
         return int(np.sum(self._transitions - self._first))
 
     def start_episode(self, observation: Float[np.ndarray, " observation"], ring: int = 0) -> None:
@@ -85,20 +93,20 @@ class Replay:
             self._first[ring] += 1
 
     def marks(self) -> Int32[np.ndarray, "rings 3"]:
-        """Of each ring: its oldest live transition, its transitions so far, its newest row."""
+        """Return each ring's oldest live transition, its transitions so far and its newest row."""
         newest = (self._rows - 1) % self._size
         return np.stack([self._first, self._transitions, newest], axis=1).astype(np.int32)
 
     def mirror(self) -> Rows:
-        """A copy of the rings on the device.
+        """Return a copy of the rings on the device.
 
-        JAX reads a NumPy array some time after the call, behind the work under way: what it is
-        given here is a copy of its own, which the next step does not write to.
+        JAX reads a NumPy array some time after the call, behind the work under way: what it gets
+        here is a separate copy, which the next step does not write to.
         """
         return Rows(*(jnp.asarray(array.copy()) for array in self.rows))
 
     def update_mirror(self, mirror: Rows) -> Rows:
-        """The mirror with the last ``slack`` rows of each ring as they are now; consumes it."""
+        """Return the mirror with the last ``slack`` rows of each ring as now; consume it."""
         offsets = self._size * np.arange(len(self._rows))[:, None]
         recent = np.arange(-self.slack, 0)[None]
         index = (offsets + (self._rows[:, None] + recent) % self._size).reshape(-1)
@@ -109,7 +117,7 @@ class Replay:
         return _write_mirror(mirror, part, index.astype(np.int32), slots.astype(np.int32))
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint stores: the counters and the rows written so far."""
+        """Return what a checkpoint stores: the counters and the rows written so far."""
         used = self._used(self._rows)
         counts = np.stack([self._rows, self._first, self._transitions])
         arrays = {name: array[used] for name, array in self._arrays().items()}

@@ -56,7 +56,7 @@ class Rows(NamedTuple):
 def cut_windows(
     rows: Rows, first: Any, spec: WindowSpec, *, ring: Any, size: int, newest: Any
 ) -> Batch:
-    """The windows that start at given rows of rings.
+    """Return the windows that start at given rows of rings.
 
     ``valid[k]`` is 1 iff no episode ended before step ``k``; steps that are not valid have zero
     action, reward 0 and mask 1. ``next_observation`` follows the last valid step.
@@ -116,7 +116,7 @@ class Prior(Protocol):
     """Steps per second, where that is known."""
 
     def __len__(self) -> int:
-        """The number of transitions."""
+        """Return the number of transitions."""
         ...
 
     @property
@@ -125,11 +125,11 @@ class Prior(Protocol):
         ...
 
     def resident(self) -> Rows:
-        """All rows in the memory of JAX's device, put there once."""
+        """Return all rows in the memory of JAX's device, where they are put once."""
         ...
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
-        """The rows of windows of ``length`` steps, each window a closed ring of its own.
+        """Return the rows of windows of ``length`` steps, each window a separate closed ring.
 
         Args:
             drawn: the number of each window's first transition.
@@ -142,7 +142,7 @@ class Prior(Protocol):
         ...
 
     def beside_replay(self, count: int) -> "Prior":
-        """What the online phase draws from: of shards ``count`` transitions, of others all."""
+        """Return what the online phase draws from: ``count`` transitions of shards, else all."""
         ...
 
 
@@ -195,16 +195,16 @@ class Dataset:
         self.control_rate = control_rate
 
     def __len__(self) -> int:
-        """The number of transitions."""
+        """Return the number of transitions."""
         return len(self.rows.starts)
 
     @property
     def lengths(self) -> Int64[np.ndarray, " episodes"]:
-        """As :class:`Prior` says."""
+        """The number of transitions in each episode."""
         return np.diff(np.flatnonzero(self.rows.last), prepend=-1) - 1
 
     def resident(self) -> Rows:
-        """As :class:`Prior` says."""
+        """Return all rows on the device, where they are put once."""
         return self._resident
 
     @cached_property
@@ -212,14 +212,14 @@ class Dataset:
         return Rows(*(jnp.asarray(array) for array in self.rows))
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
-        """As :class:`Prior` says."""
+        """Return the rows of windows as :meth:`Prior.gather` says."""
         places = self.rows.starts[drawn][:, None] + np.arange(length + 1)
         index = (places % len(self.rows.last)).reshape(-1)
         rows = (array[index] for array in self.rows[:-1])
         return Rows(*rows, starts=np.zeros(len(drawn), np.int32))
 
     def beside_replay(self, count: int) -> "Dataset":
-        """All of it."""
+        """Return all of it."""
         return self
 
 
@@ -242,7 +242,7 @@ class Fetched(NamedTuple):
 
 
 def draw(key: Any, held: Any, marks: Any, batch_size: int) -> Any:
-    """Numbers of transitions, uniform over the union: those below ``held`` are prior data's.
+    """Draw numbers of transitions, uniform over the union: below ``held`` they are prior data's.
 
     Args:
         key: of this batch.
@@ -262,7 +262,7 @@ def draw_windows(
     spec: WindowSpec,
     batch_size: int,
 ) -> Batch:
-    """A batch drawn uniformly from the union of prior data and replay, in a compiled program.
+    """Draw a batch uniformly from the union of prior data and replay, in a compiled program.
 
     Args:
         prior: prior data, or what of them was fetched for this batch.
@@ -274,9 +274,9 @@ def draw_windows(
     """
     held = prior.held if isinstance(prior, Fetched) else prior.starts.shape[0]
     drawn = draw(key, held, marks, batch_size)
-    own = _prior_windows(prior, drawn, spec)
+    from_prior = _prior_windows(prior, drawn, spec)
     if replay is None:
-        return own
+        return from_prior
     begins, transitions, newest = marks.T
     ends = jnp.cumsum(transitions - begins)
     online = drawn - held
@@ -287,13 +287,13 @@ def draw_windows(
     collected = cut_windows(replay, first, spec, ring=ring, size=slots, newest=newest[ring])
     return jax.tree.map(
         lambda a, b: jnp.where(jax.lax.expand_dims(drawn < held, range(1, a.ndim)), a, b),
-        own,
+        from_prior,
         collected,
     )
 
 
 def _prior_windows(prior: Rows | Fetched, drawn: Any, spec: WindowSpec) -> Batch:
-    """The windows of prior data; where ``drawn`` is none of theirs, any."""
+    """Return the windows of prior data; where ``drawn`` is none of theirs, any."""
     nowhere = jnp.full(len(drawn), -1, jnp.int32)
     if isinstance(prior, Fetched):
         rings, size = jnp.arange(len(drawn)), spec.length + 1

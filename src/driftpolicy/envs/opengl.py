@@ -22,7 +22,7 @@ _Made = TypeVar("_Made")
 
 @contextlib.contextmanager
 def without_opengl() -> Iterator[None]:
-    """What is imported in here loads no OpenGL, whatever ``MUJOCO_GL`` says, nor sets it."""
+    """Keep imports in here from loading OpenGL, whatever ``MUJOCO_GL`` says, or setting it."""
     saved = os.environ.get("MUJOCO_GL")
     os.environ["MUJOCO_GL"] = "disable"
     try:
@@ -35,7 +35,7 @@ def without_opengl() -> Iterator[None]:
 
 
 def with_opengl_or_without(make: Callable[[], _Made]) -> _Made:
-    """What code of others makes, which may draw: run as it is, or else without OpenGL."""
+    """Call a user's ``make``, which may draw: as it is, or if that fails without OpenGL."""
     try:
         return make()
     except UserError:
@@ -49,7 +49,7 @@ def with_opengl_or_without(make: Callable[[], _Made]) -> _Made:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """A renderer of MuJoCo can be made in here, with what ``MUJOCO_GL`` names.
+    """Make it possible to create a renderer of MuJoCo in here, with what ``MUJOCO_GL`` names.
 
     Raises:
         UserError: if it cannot, saying what to install.
@@ -74,7 +74,7 @@ def draw_plainly(model: Any) -> None:
 
 
 def no_opengl(*chosen: str) -> UserError:
-    """That nothing can be drawn with these values of ``MUJOCO_GL``, and what to do, in one line."""
+    """Return the error that nothing can be drawn with these values of ``MUJOCO_GL``."""
     wanted = [PACKAGES[name] for name in chosen if name in PACKAGES]
     install = "apt-get install " + ", or ".join(wanted or PACKAGES.values())
     if wanted:
