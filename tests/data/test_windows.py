@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftpolicy.data.replay import Replay
+from driftpolicy.data.replay import Replay, write_rows
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
@@ -86,7 +86,7 @@ def test_the_mirror_follows(lives, capacity, data):
             for episode, time in rows[:count]:
                 write(replay, episode, time, ring)
             left[ring] = rows[count:]
-        mirror = replay.update_mirror(mirror)
+        mirror = write_rows(mirror, replay.recent())
         for name, array in replay.rows._asdict().items():
             np.testing.assert_array_equal(getattr(mirror, name), array, err_msg=name)
 

@@ -7,6 +7,7 @@ import pytest
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.windows import Fetched, WindowSpec, draw_windows
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.ogbench.shards import open_shards
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.blocks import step_keys
 from driftpolicy.training.supply import AHEAD, Resident, Streamed

@@ -24,7 +24,15 @@ class Replay:
     def __init__(
         self, capacity: int, observation_dim: int, action_dim: int, *, rings: int = 1, slack: int
     ):
-        """``capacity`` counts rows, transitions plus one per episode, of all rings together."""
+        """Make empty rings.
+
+        Args:
+            capacity: rows of all rings together: transitions plus one per episode.
+            observation_dim: numbers per observation.
+            action_dim: numbers per action.
+            rings: how many, one for each environment.
+            slack: rows of each ring beyond its share of the capacity.
+        """
         self.slack = slack
         self._capacity = capacity // rings
         self._size = self._capacity + slack
@@ -43,7 +51,7 @@ class Replay:
         self._transitions = np.zeros(rings, np.int64)  # written so far
 
     def __len__(self) -> int:
-        """The number of live transitions."""
+        """Return the number of live transitions."""
         return int(np.sum(self._transitions - self._first))
 
     def start_episode(self, observation: Float[np.ndarray, " observation"], ring: int = 0) -> None:
@@ -92,8 +100,8 @@ class Replay:
     def mirror(self) -> Rows:
         """Copy the rings to the device.
 
-        JAX reads a NumPy array some time after the call, behind the work under way: what it is
-        given here is a copy of its own, which the next step does not write to.
+        JAX reads a NumPy array some time after the call, behind the work under way: what it gets
+        here is a separate copy, which the next step does not write to.
         """
         return Rows(*(jnp.asarray(array.copy()) for array in self.rows))
 

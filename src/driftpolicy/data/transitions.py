@@ -56,7 +56,7 @@ class Prior(Protocol):
     """Steps per second, where that is known."""
 
     def __len__(self) -> int:
-        """The number of transitions."""
+        """Return the number of transitions."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class Prior(Protocol):
         ...
 
     def resident(self) -> Rows:
-        """All rows in the memory of JAX's device, put there once."""
+        """Return all rows in the memory of JAX's device, where they are put once."""
         ...
 
     def gather(self, drawn: Int32[np.ndarray, " windows"], length: int) -> Rows:
@@ -135,12 +135,12 @@ class Dataset:
         self.control_rate = control_rate
 
     def __len__(self) -> int:
-        """The number of transitions."""
+        """Return the number of transitions."""
         return len(self.rows.starts)
 
     @property
     def lengths(self) -> Int64[np.ndarray, " episodes"]:
-        """As :class:`Prior` says."""
+        """The number of transitions in each episode."""
         return np.diff(np.flatnonzero(self.rows.last), prepend=-1) - 1
 
     def resident(self) -> Rows:

@@ -1,4 +1,4 @@
-"""Whole chunks executed open-loop, by objects that can live in processes of their own."""
+"""Whole chunks executed open-loop, by objects that can live in worker processes."""
 
 from collections.abc import Callable
 from typing import NamedTuple

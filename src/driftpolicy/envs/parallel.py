@@ -1,4 +1,4 @@
-"""Objects in processes of their own: environments that run in parallel, and nothing else.
+"""Objects in worker processes: environments that run in parallel, and nothing else.
 
 Workers are started fresh (not forked: JAX's threads would not survive that), import no JAX, ignore
 Ctrl-C (the parent decides when to stop) and end when their parent does, however it ends.

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from driftpolicy.data import shards as module
+from driftpolicy.data import mapping as module
 from driftpolicy.data.files import MappedRows, write_npz
 from driftpolicy.data.shards import Shards
 from driftpolicy.data.windows import Fetched, WindowSpec, draw, draw_windows

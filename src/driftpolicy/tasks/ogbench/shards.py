@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import member_shape
-from driftpolicy.data.shards import Progress, Shards, ShardShape, map_shards
+from driftpolicy.data.mapping import ShardShape
+from driftpolicy.data.shards import Progress, Shards, map_shards
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.ogbench import dataset
@@ -28,7 +29,7 @@ def list_shards(folder: Path) -> list[Path]:
 
 @dataclasses.dataclass(frozen=True)
 class OGBenchShards:
-    """Reads shards for a task: a :class:`driftpolicy.data.shards.ShardReader`."""
+    """Reads shards for a task: a :class:`driftpolicy.data.mapping.ShardReader`."""
 
     of: Task
 
