@@ -82,7 +82,7 @@ def test_no_run(tmp_path):
         ("train.csv", "9000", "9OOO", "line 3 is no row of training"),
         ("summary.json", "12000", "l2000", "line 3 column"),
         ("summary.json", "12000", '"12000"', "steps cannot be '12000'"),
-        ("config.json", '"batch_size": 128', '"batch_size": l28', "line 9 column"),
+        ("config.json", '"batch_size": 128', '"batch_size": l28', "line 10 column"),
         ("config.json", '"batch_size": 128', '"batch_size": 12.8', "batch_size is 12.8"),
     ],
 )
