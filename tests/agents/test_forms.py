@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from driftpolicy.agents.forms import to_accelerator, to_storage
-from driftpolicy.networks import MLP, CriticEnsemble
+from driftpolicy.agents.forms import PackedMLP, to_accelerator, to_storage
+from driftpolicy.networks import CriticEnsemble
 
 from .common import KEY, assert_same, make_batch, normal, update
 from .test_contract import NAMES, online
@@ -16,7 +16,7 @@ from .test_contract import NAMES, online
 def test_both_forms_make_the_same_update(name):
     agent, batch = online(name), make_batch()
     fast = to_accelerator(agent)
-    assert isinstance(fast.critic.online.members, MLP)
+    assert isinstance(fast.critic.online.members, PackedMLP)
     assert len(jax.tree.leaves(fast)) < len(jax.tree.leaves(agent))
     (expected, metrics), (after, others) = update(agent, batch, KEY), update(fast, batch, KEY)
     back = to_storage(after)
