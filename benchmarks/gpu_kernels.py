@@ -7,8 +7,9 @@
 The blocks of `dfp train`, in the form for accelerators, are compiled for an H200 by XLA's
 compile-only device, and the instructions that become kernels are counted: in the body of the loop
 over gradient steps, and outside it, once a block. Nothing runs, so this says nothing of time; but a
-step at the paper's sizes is bound by the number of its launches. `h200.txtpb` is XLA's description
-of the card. A program takes up to a minute to compile.
+step at the paper's sizes is bound by the number of its launches. A loop inside a step (a flow's
+Euler steps) counts as often as it turns. `h200.txtpb` is XLA's description of the card. A program
+takes up to a minute to compile.
 """
 
 import argparse
@@ -108,31 +109,40 @@ def computations(text: str) -> dict[str, list[str]]:
 
 
 def launches(text: str) -> tuple[collections.Counter, collections.Counter]:
-    """Kernels by kind: of loops' bodies and what they call, and of what is outside them."""
+    """Kernels by kind: of a gradient step, and of what is outside the loop over steps."""
     every = computations(text)
-    bodies = set(re.findall(r"body=%?([\w.\-]+)", text))
-    inner = {
-        name
-        for body in bodies
-        for line in every.get(body, [])
-        if any(word in line for word in (" call(", "async", " while("))
-        for name in re.findall(r"(?:to_apply|calls|body)=%?([\w.\-]+)", line)
-    }
+    times = _times(every)
     inside: collections.Counter = collections.Counter()
     outside: collections.Counter = collections.Counter()
     for name, lines in every.items():
-        if name in bodies | inner or name.startswith("command_buffer"):
-            counter = inside
-        elif name.startswith("main"):
-            counter = outside
-        else:
-            continue
+        counter, count = (outside, 1) if name.startswith("main") else (inside, times.get(name, 0))
         for line in lines:
             match = re.search(r"= .*?[\])}] ([\w\-]+)\(", line)
             operation = match.group(1) if match else "?"
             if operation not in FREE | STRUCTURE:
-                counter[_label(operation, line)] += 1
-    return inside, outside
+                counter[_label(operation, line)] += count
+    return inside, +outside
+
+
+def _times(every: dict[str, list[str]]) -> dict[str, int]:
+    """How often each computation runs in a gradient step, by the trip counts of loops in it."""
+    times: dict[str, int] = {}
+
+    def visit(name: str, count: int) -> None:
+        times[name] = times.get(name, 0) + count
+        for line in every.get(name, []):
+            if any(word in line for word in (" call(", "async", " while(")):
+                trips = re.search(r'known_trip_count":\{"n":"(\d+)"', line)
+                for inner in re.findall(r"(?:to_apply|calls|body)=%?([\w.\-]+)", line):
+                    visit(inner, count * int(trips.group(1)) if trips else count)
+
+    mains = [line for name, lines in every.items() if name.startswith("main") for line in lines]
+    for step in re.findall(r"body=%?([\w.\-]+)", "\n".join(mains)):
+        visit(step, 1)
+    for name in every:
+        if name.startswith("command_buffer"):
+            times.setdefault(name, 1)
+    return times
 
 
 def _label(operation: str, line: str) -> str:

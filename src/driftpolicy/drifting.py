@@ -144,7 +144,8 @@ def _field(
     sigma = jnp.maximum(scale / dim**0.5, _SCALE_FLOOR)
 
     normalised = distances / jnp.maximum(scale, _SCALE_FLOOR)
-    normalised = normalised.at[:, jnp.arange(count), jnp.arange(count)].add(_SELF_PENALTY)
+    same = jnp.eye(count, targets.shape[1], dtype=scale.dtype)[None]
+    normalised = normalised + _SELF_PENALTY * same
     coefficients = _two_sided_coefficients if form == "two-sided" else _mean_shift_coefficients
 
     force = jnp.zeros_like(generated)

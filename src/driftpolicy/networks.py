@@ -34,7 +34,12 @@ def product(
 
 def round_weights(network: _Network, dtype: Any) -> _Network:
     """Return the network with its weight matrices, hence its products' factors, in ``dtype``."""
-    return jax.tree.map(lambda array: array.astype(dtype) if array.ndim == 2 else array, network)
+
+    def cast(path: tuple[Any, ...], array: Array) -> Array:
+        matrix = any(getattr(key, "name", None) in ("weight", "weights") for key in path)
+        return array.astype(dtype) if matrix else array
+
+    return jax.tree_util.tree_map_with_path(cast, network)
 
 
 class Linear(eqx.Module):
@@ -81,19 +86,14 @@ class LayerNorm(eqx.Module):
 
     scale: Float[Array, " features"]
     offset: Float[Array, " features"]
-    folded: bool = eqx.field(static=True)
-    """Whether many rows meet folded weights; an accelerator prefers the plain form."""
 
-    def __init__(self, features: int, *, folded: bool = True):
+    def __init__(self, features: int):
         """Scale one, offset zero."""
         self.scale = jnp.ones(features)
         self.offset = jnp.zeros(features)
-        self.folded = folded
 
     def then(self, layer: Linear, x: Float[Array, "... features"]) -> Float[Array, "... outputs"]:
         """``layer(LN(x))``."""
-        if not self.folded:
-            return layer(self._normalised(x))
         # The barriers keep the compiler from merging the row statistics with the products around
         # them, which on a CPU costs half as much again as the products.
         x = jax.lax.optimization_barrier(x)
@@ -111,11 +111,16 @@ class LayerNorm(eqx.Module):
         centred = product(x, weight.astype(layer.weight.dtype))
         return centred / deviation + lift(bias, x.ndim)
 
-    def _normalised(self, x: Float[Array, "... features"]) -> Float[Array, "... features"]:
-        mean = jnp.mean(x, axis=-1, keepdims=True)
-        variance = jnp.mean(x**2, axis=-1, keepdims=True) - mean**2
-        inverse = jax.lax.rsqrt(jnp.maximum(variance, 0.0) + _LAYER_NORM_EPSILON)
-        return (x - mean) * inverse * lift(self.scale, x.ndim) + lift(self.offset, x.ndim)
+    def __call__(self, x: Float[Array, "... features"]) -> Float[Array, "... features"]:
+        """Return ``LN(x)``, as accelerators prefer it.
+
+        The variance is that of centred activations: so XLA makes one kernel of the norm and of what
+        leads to it.
+        """
+        centred = x - jnp.mean(x, axis=-1, keepdims=True)
+        variance = jnp.mean(centred * centred, axis=-1, keepdims=True)
+        normalised = centred * jax.lax.rsqrt(variance + _LAYER_NORM_EPSILON)
+        return normalised * lift(self.scale, x.ndim) + lift(self.offset, x.ndim)
 
 
 class MLP(eqx.Module):
@@ -270,6 +275,10 @@ class CriticEnsemble(eqx.Module):
         self, observation: Float[Array, "... observation"], chunk: Float[Array, "... chunk"]
     ) -> Float[Array, "members ..."]:
         """The value of every member; the leading axes of the two arguments broadcast."""
-        if isinstance(self.members, MLP):
-            return jax.vmap(lambda member: member(observation, chunk)[..., 0])(self.members)
+        if not isinstance(self.members, tuple):
+            # One copy of the input for each member: gradients of the first layer are then batched
+            # products like all others, instead of one that has to be transposed.
+            count = jax.tree.leaves(self.members)[0].shape[0]
+            given = [jnp.broadcast_to(part, (count, *part.shape)) for part in (observation, chunk)]
+            return jax.vmap(lambda member, *parts: member(*parts)[..., 0])(self.members, *given)
         return jnp.stack([member(observation, chunk)[..., 0] for member in self.members])
