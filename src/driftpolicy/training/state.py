@@ -78,7 +78,12 @@ class RunState:
     def windows(self) -> WindowSpec:
         """How rows become training windows."""
         agent = self.config.agent
-        return WindowSpec(agent.chunk_length, agent.discount, agent.terminal_windows == "keep")
+        return WindowSpec(
+            agent.chunk_length,
+            agent.discount,
+            keep_terminal=agent.terminal_windows == "keep",
+            online_share=self.config.online_share,
+        )
 
     @property
     def phase(self) -> str:
@@ -115,7 +120,7 @@ class RunState:
             (first, count, schedule.OFFLINE_BLOCK)
             for first, count in schedule.offline_blocks(c, self.step)
         )
-        return Streamed(prior, self.keys.update, c.agent.chunk_length, c.batch_size, blocks)
+        return Streamed(prior, self.keys.update, self.windows, c.batch_size, blocks)
 
     def save(self, log_lengths: dict[str, int]) -> Path:
         """Write a checkpoint, unless there is one of this step.
