@@ -5,7 +5,12 @@ import csv
 import numpy as np
 import pytest
 
-from driftpolicy.training.diagnosis.statistics import measure, rank_correlation, write_csv
+from driftpolicy.training.diagnosis.statistics import (
+    measure,
+    rank_correlation,
+    stratified_rank_correlation,
+    write_csv,
+)
 
 
 def test_rank_correlation():
@@ -17,6 +22,15 @@ def test_rank_correlation():
     tied = rank_correlation(np.array([5.0, 5.0, 7.0]), np.array([1.0, 2.0, 3.0]))
     assert tied == pytest.approx(np.sqrt(3) / 2)
     assert np.isnan(rank_correlation(x, np.ones(4)))
+
+
+def test_what_differs_between_strata_does_not_count():
+    x = np.array([1.0, 2.0, 3.0, 11.0, 12.0, 13.0, 5.0])
+    y = np.array([3.0, 2.0, 1.0, 13.0, 12.0, 11.0, 5.0])
+    stratum = np.array([0, 0, 0, 1, 1, 1, 2])  # the last holds one value: not defined
+    assert rank_correlation(x, y) > 0.4
+    assert stratified_rank_correlation(x, y, stratum) == pytest.approx(-1)
+    assert np.isnan(stratified_rank_correlation(x, y, np.arange(7)))
 
 
 def test_an_interval_is_over_groups_and_not_over_rows():

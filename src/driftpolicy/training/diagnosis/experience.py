@@ -19,6 +19,8 @@ class Decisions(NamedTuple):
     """The decisions of all episodes, one row each, in the order in which they were made."""
 
     episode: Int[np.ndarray, " rows"]
+    number: Int[np.ndarray, " rows"]
+    """The number of the decision in its episode."""
     observation: Float[np.ndarray, "rows observation"]
     value: Float[np.ndarray, " rows"]
     """``Q(s, a)`` of the executed chunk."""
@@ -158,6 +160,7 @@ class Explorer:
         ]
         return Decisions(
             episode=np.full(count, episode),
+            number=np.arange(count),
             observation=np.stack(trace.observations),
             value=np.array(trace.values),
             target=np.array(gained) + factors * following,

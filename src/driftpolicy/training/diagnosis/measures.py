@@ -5,7 +5,11 @@ from jaxtyping import Int
 
 from driftpolicy.training.diagnosis.experience import Branches, Decisions
 from driftpolicy.training.diagnosis.field import Forces
-from driftpolicy.training.diagnosis.statistics import Measurement, measure, rank_correlation
+from driftpolicy.training.diagnosis.statistics import (
+    Measurement,
+    measure,
+    stratified_rank_correlation,
+)
 
 
 def of_decisions(d: Decisions) -> list[Measurement]:
@@ -26,8 +30,12 @@ def of_decisions(d: Decisions) -> list[Measurement]:
     found = [
         measure(
             "q_return_rank",
-            "rank correlation of Q and discounted return, over decisions",
-            lambda rows: rank_correlation(d.value[rows], d.discounted_return[rows]),
+            "rank correlation of Q and discounted return, among decisions of one time",
+            # An episode cut by its time limit returns the less the longer it had to go, which no
+            # critic can see: only decisions of the same number are compared.
+            lambda rows: stratified_rank_correlation(
+                d.value[rows], d.discounted_return[rows], d.number[rows]
+            ),
             d.episode,
         ),
         measure("q_bias", "mean of Q minus discounted return", mean(error), d.episode),

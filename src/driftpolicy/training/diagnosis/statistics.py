@@ -37,6 +37,22 @@ def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> 
     return float(centred[0] @ centred[1] / norms.prod())
 
 
+def stratified_rank_correlation(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], stratum: Int[np.ndarray, " n"]
+) -> float:
+    """Return the mean of the strata's rank correlations, weighted by their sizes.
+
+    Strata in which it is not defined, those with a constant, are left out.
+    """
+    total, weight = 0.0, 0
+    for one in np.unique(stratum):
+        inside = stratum == one
+        found = rank_correlation(x[inside], y[inside])
+        if not np.isnan(found):
+            total, weight = total + found * inside.sum(), weight + inside.sum()
+    return total / weight if weight else float("nan")
+
+
 def _mean_ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
