@@ -53,6 +53,9 @@ class TrainConfig:
     without them; off: decide after them, and wait."""
     replay_capacity: int = 1_000_000
     """Rows of the online replay ring: transitions plus one per episode."""
+    online_share: float | None = None
+    """Share of each online batch that comes from the replay, in [0, 1]; by default batches are
+    uniform over prior data and replay together, as published."""
     eval_every: int = 100_000
     """Steps between evaluations, counted within each phase; a phase's end is evaluated too."""
     eval_episodes: int = 50
@@ -114,6 +117,7 @@ class TrainConfig:
         require(self, "online_prior", self.online_prior >= 0, "at least 0")
         least = self.num_envs * (self.agent.chunk_length + 2)
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
+        require(self, "online_share", 0 <= (self.online_share or 0) <= 1, "in [0, 1]")
         choice(self, "data_on", ("auto", "device", "host"))
         choice(self, "phase", ("offline-to-online", "offline-rl"))
         alone = self.phase != "offline-rl" or self.online_steps == 0

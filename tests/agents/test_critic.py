@@ -73,7 +73,9 @@ def windows(*kinds, reward, seed=0):
     )
 
 
-@pytest.mark.parametrize(("aggregation", "value"), [("mean", 5.0), ("min", 4.0)])
+@pytest.mark.parametrize(
+    ("aggregation", "value"), [("mean", 5.0), ("min", 4.0), ("pessimistic", 4.5)]
+)
 def test_backup(aggregation, value):
     """``y = R + 0.9^2 mask Q_target``: of the target, not the online members."""
     critic = create(critic_aggregation=aggregation)
@@ -82,6 +84,21 @@ def test_backup(aggregation, value):
     batch = windows(INSIDE, SUCCESS_AT_ITS_END, reward=[1.0, -2.0])
     backup = call(critic, "backup", batch, jnp.zeros((2, 2)))
     np.testing.assert_allclose(backup, [1.0 + 0.81 * value, -2.0], rtol=1e-6)
+
+
+def test_pessimism_is_in_standard_deviations():
+    values = jnp.asarray(np.random.default_rng(0).normal(size=(10, 4)), jnp.float32)
+    for rho in (0.0, 0.5, 2.0):
+        found = scoring.aggregate(config(critic_aggregation="pessimistic", pessimism=rho), values)
+        expected = np.mean(values, axis=0) - rho * np.std(values, axis=0)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_pessimism_has_a_gradient_where_the_members_agree():
+    gradient = jax.grad(
+        lambda values: scoring.aggregate(config(critic_aggregation="pessimistic"), values)[0]
+    )(jnp.ones((3, 1)))
+    np.testing.assert_allclose(gradient, 1 / 3, rtol=1e-6)
 
 
 def test_the_backup_looks_at_the_next_state_and_chunk():

@@ -89,6 +89,33 @@ def test_sampling_is_uniform_over_the_union(lives):
     statistical.assert_within("deviate", deviate, high=6.0)
 
 
+@pytest.mark.statistical
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_a_batch_comes_from_the_replay(share):
+    spec = WindowSpec(3, 0.99, online_share=share)
+    replay, held = written(LIVES, 30)
+    observations = np.asarray(draw(dataset_of(PRIOR), replay, spec, 10_000).observation)
+    collected = {tuple(e.observation(t)) for e, t in held}
+    online = np.array([tuple(o) in collected for o in observations])
+    deviate = (online.mean() - share) / np.sqrt(0.25 / len(online))
+    statistical.assert_within("deviate", abs(deviate), high=6.0)
+    if share == 1:
+        _, counts = np.unique(observations, axis=0, return_counts=True)
+        assert len(counts) == len(held)
+        deviate = stats.norm.isf(stats.chisquare(counts).pvalue)
+        statistical.assert_within("deviate among them", deviate, high=6.0)
+
+
+def test_without_a_replay_the_share_changes_nothing():
+    prior = dataset_of(episodes(3, number=0))
+    replay = Replay(100, 2, ACTION_DIM, slack=2)
+    (episode,) = episodes(3, number=9)
+    write(replay, episode, 0)  # an episode's first observation is no transition
+    for held in (None, replay):
+        batch = draw(prior, held, WindowSpec(2, 0.99, online_share=0.5), 400)
+        assert set(np.asarray(batch.observation)[:, 0]) == {0}
+
+
 def test_new_transitions_are_drawn_as_soon_as_they_are_there():
     spec = WindowSpec(2, 0.99)
     replay = Replay(100, 2, ACTION_DIM, slack=2)

@@ -62,6 +62,12 @@ def test_the_file_decides_as_the_agent(method, tmp_path):
     onnx.checker.check_model(onnx.load(tmp_path / "policy.onnx"), full_check=True)
 
 
+def test_a_pessimistic_choice_is_exported(tmp_path):
+    run = write_run(tmp_path / "run", critic_aggregation="pessimistic", critics=3)
+    exported = export_policy(run, tmp_path / "policy.onnx", states=50)
+    assert 0 < exported.agreement.largest < 1e-4
+
+
 def test_the_file_describes_itself(tmp_path):
     met = np.random.default_rng(0).normal(size=(9, OBSERVATION)).astype(np.float32)
     run = write_run(tmp_path / "run", met=met, scaling=SCALING)

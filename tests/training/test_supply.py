@@ -19,7 +19,7 @@ KEY = jax.random.key(3)
 
 
 def streamed(prior, blocks):
-    return Streamed(prior, KEY, SPEC.length, 8, iter(blocks))
+    return Streamed(prior, KEY, SPEC, 8, iter(blocks))
 
 
 def test_each_step_has_its_own_batch_whatever_the_blocks(dataset):

@@ -28,8 +28,11 @@ class AgentConfig:
     """Widths of each critic's hidden layers (GELU, then layer norm)."""
     critics: int = 2
     """Members of the critic ensemble."""
-    critic_aggregation: Literal["mean", "min"] = "mean"
-    """How the ensemble's members become one value."""
+    critic_aggregation: Literal["mean", "min", "pessimistic"] = "mean"
+    """How the ensemble's members become one value; pessimistic: their mean minus pessimism times
+    their standard deviation (arXiv 2601.14234 takes ten members and 0.5)."""
+    pessimism: float = 0.5
+    """rho, standard deviations below the mean (read by "pessimistic" only)."""
     target_rate: float = 5e-3
     """Polyak rate of the target critic per update, in (0, 1]."""
     best_of: int = 1
@@ -56,7 +59,8 @@ class AgentConfig:
         for name in ("actor_hidden", "critic_hidden"):
             widths = getattr(self, name)
             require(self, name, len(widths) > 0 and min(widths) > 0, "one or more positive widths")
-        choice(self, "critic_aggregation", ("mean", "min"))
+        choice(self, "critic_aggregation", ("mean", "min", "pessimistic"))
+        require(self, "pessimism", 0 <= self.pessimism < math.inf, "finite and at least 0")
         choice(self, "scoring_precision", ("float32", "bfloat16"))
         choice(self, "terminal_windows", ("drop", "keep"))
 

@@ -35,7 +35,7 @@ class IQLConfig(AgentConfig):
     """Implicit Q-learning (Kostrikov, Nair, Levine 2022)."""
 
     chunk_length: int = 1
-    critic_aggregation: Literal["mean", "min"] = "min"
+    critic_aggregation: Literal["mean", "min", "pessimistic"] = "min"
     expectile: float = 0.9
     """tau of the value's expectile regression, in (0, 1): 0.5 is the mean, 1 the maximum."""
     advantage_temperature: float = 10.0

@@ -7,11 +7,20 @@ from jaxtyping import Array, Float
 from driftpolicy.agents.config import AgentConfig
 from driftpolicy.networks import CriticEnsemble, round_weights
 
+_LEAST_VARIANCE = 1e-12
+
 
 def aggregate(config: AgentConfig, values: Float[Array, "members ..."]) -> Float[Array, "..."]:
-    """Return one value from those of the members: their mean, or their minimum."""
-    reduce = jnp.mean if config.critic_aggregation == "mean" else jnp.min
-    return reduce(values, axis=0)
+    """Return one value from those of the members: their mean, their minimum, or pessimistic."""
+    if config.critic_aggregation == "min":
+        return jnp.min(values, axis=0)
+    mean = jnp.mean(values, axis=0)
+    if config.critic_aggregation == "mean":
+        return mean
+    # The gradient of a root at zero, where members agree, would be infinite.
+    variance = jnp.mean((values - mean[None]) ** 2, axis=0)
+    deviation = jnp.sqrt(variance + _LEAST_VARIANCE)
+    return mean - config.pessimism * deviation
 
 
 def score(

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -17,6 +18,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, help="environment processes [the run's own]")
     parser.add_argument("--video", metavar="FILE", help="film episodes into this .mp4 file")
     parser.add_argument("--video-episodes", type=int, default=2, help="episodes in the film [2]")
+    parser.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="measure instead whether the critic's choice is worth drifting to",
+    )
+    parser.add_argument("--csv", metavar="FILE", help="with --diagnose: write the numbers here too")
+
+
+def _diagnose(agent: Any, task: Any, options: argparse.Namespace, seed: int, console: Any) -> None:
+    """Print a table of measurements with their intervals."""
+    from driftpolicy.progress import JobProgress
+    from driftpolicy.tasks.registry import make_environment
+    from driftpolicy.training.diagnosis.diagnose import diagnose
+    from driftpolicy.training.diagnosis.statistics import write_csv
+    from driftpolicy.training.evaluation import episode_seeds
+    from driftpolicy.training.seeding import RunKeys
+
+    with JobProgress("diagnosing", options.episodes, unit="episodes") as progress:
+        found = diagnose(
+            agent,
+            make_environment(task),
+            episode_seeds(seed, options.episodes),
+            key=RunKeys(seed).evaluate,
+            progress=progress.update,
+        )
+    width = max(len(one.name) for one in found)
+    for one in found:
+        console.print(
+            f"{one.name:{width}} {one.value:9.3f}  [{one.low:.3f}, {one.high:.3f}]  {one.meaning}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    if options.csv:
+        write_csv(Path(options.csv), found)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,6 +80,9 @@ def run(options: argparse.Namespace) -> int:
     console = Console()
     heading = f"{config.method} on {config.task}, checkpoint of step {checkpoint.step:,}"
     console.print(Text(heading), soft_wrap=True)
+    if options.diagnose:
+        _diagnose(agent, task, options, seed, console)
+        return 0
     with evaluation_workers(task, options.processes or config.processes) as workers:
         episodes = evaluate(rule, workers, seed=seed, episodes=options.episodes, key=key)
     result = summarise(episodes)

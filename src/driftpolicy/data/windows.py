@@ -25,6 +25,8 @@ class WindowSpec:
     """gamma of the H-step reward."""
     keep_terminal: bool = False
     """Treat the steps after a mask of 0 as absorbing: rewards after it count as 0."""
+    online_share: float | None = None
+    """Expected share of the windows that comes from the replay; None: uniform over the union."""
 
 
 def cut_windows(
@@ -82,17 +84,26 @@ class Fetched(NamedTuple):
     held: Any
 
 
-def draw(key: Any, held: Any, marks: Any, batch_size: int) -> Any:
-    """Numbers of transitions, uniform over the union: those below ``held`` are prior data's.
+def draw(
+    key: Any, held: Any, marks: Any, batch_size: int, online_share: float | None = None
+) -> Any:
+    """Draw the numbers of transitions: those below ``held`` are prior data's.
 
     Args:
         key: of this batch.
         held: transitions of the prior data.
         marks: as :func:`draw_windows`, or None.
         batch_size: how many.
+        online_share: as :class:`WindowSpec`; without effect while the replay holds nothing.
     """
     online = 0 if marks is None else jnp.sum(marks[:, 1] - marks[:, 0])
-    return jax.random.randint(key, (batch_size,), 0, held + online)
+    if marks is None or online_share is None:
+        return jax.random.randint(key, (batch_size,), 0, held + online)
+    side_key, prior_key, online_key = jax.random.split(key, 3)
+    share = jnp.where(online > 0, online_share, 0.0)
+    from_replay = jax.random.bernoulli(side_key, share, (batch_size,))
+    collected = held + jax.random.randint(online_key, (batch_size,), 0, jnp.maximum(online, 1))
+    return jnp.where(from_replay, collected, jax.random.randint(prior_key, (batch_size,), 0, held))
 
 
 def draw_windows(
@@ -103,7 +114,7 @@ def draw_windows(
     spec: WindowSpec,
     batch_size: int,
 ) -> Batch:
-    """Draw a batch uniformly from the union of prior data and replay, in a compiled program.
+    """Draw a batch from prior data and replay, in a compiled program.
 
     Args:
         prior: prior data, or what of them was fetched for this batch.
@@ -114,7 +125,7 @@ def draw_windows(
         batch_size: windows in the batch.
     """
     held = prior.held if isinstance(prior, Fetched) else prior.starts.shape[0]
-    drawn = draw(key, held, marks, batch_size)
+    drawn = draw(key, held, marks, batch_size, spec.online_share)
     own = _prior_windows(prior, drawn, spec)
     if replay is None:
         return own

@@ -80,7 +80,12 @@ class RunState:
     def windows(self) -> WindowSpec:
         """How rows become training windows."""
         agent = self.config.agent
-        return WindowSpec(agent.chunk_length, agent.discount, agent.terminal_windows == "keep")
+        return WindowSpec(
+            agent.chunk_length,
+            agent.discount,
+            keep_terminal=agent.terminal_windows == "keep",
+            online_share=self.config.online_share,
+        )
 
     @property
     def phase(self) -> str:
@@ -117,7 +122,7 @@ class RunState:
             (first, count, schedule.OFFLINE_BLOCK)
             for first, count in schedule.offline_blocks(c, self.step)
         )
-        return Streamed(prior, self.keys.update, c.agent.chunk_length, c.batch_size, blocks)
+        return Streamed(prior, self.keys.update, self.windows, c.batch_size, blocks)
 
     def checkpoint(self, log_lengths: Mapping[str, int]) -> Checkpoint:
         """Return everything that the run needs to go on from here.

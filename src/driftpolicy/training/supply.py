@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from driftpolicy.data.transitions import Prior, Rows
-from driftpolicy.data.windows import Fetched, draw
+from driftpolicy.data.windows import Fetched, WindowSpec, draw
 from driftpolicy.training.blocks import step_keys
 
 AHEAD = 4
@@ -44,7 +44,7 @@ class Streamed:
         self,
         prior: Prior,
         key: PRNGKeyArray,
-        length: int,
+        spec: WindowSpec,
         batch_size: int,
         blocks: Iterator[tuple[int, int, int]],
     ):
@@ -53,12 +53,12 @@ class Streamed:
         Args:
             prior: prior data.
             key: the run's, for updates.
-            length: of the windows.
+            spec: of the windows.
             batch_size: windows per step.
             blocks: the (first, count, steps) that :meth:`rows` will be asked for without marks, in
                 this order.
         """
-        self._prior, self._length, self._batch_size = prior, length, batch_size
+        self._prior, self._spec, self._batch_size = prior, spec, batch_size
         self._host = jax.local_devices(backend="cpu")[0]
         self._key = jax.device_put(key, self._host)
         self._blocks = blocks
@@ -84,11 +84,19 @@ class Streamed:
         held, batch_size = len(self._prior), self._batch_size
         with jax.default_device(self._host):
             drawn = np.array(
-                _draws(self._key, np.int32(first), held, marks, steps=steps, batch_size=batch_size)
+                _draws(
+                    self._key,
+                    np.int32(first),
+                    held,
+                    marks,
+                    steps=steps,
+                    batch_size=batch_size,
+                    online_share=self._spec.online_share,
+                )
             )
         drawn = np.where(drawn < held, drawn, 0)  # the others come from the replay
         drawn[count:] = drawn[:1]
-        rows = self._prior.gather(drawn.reshape(-1), self._length)
+        rows = self._prior.gather(drawn.reshape(-1), self._spec.length)
         return Fetched(
             Rows(*(jnp.asarray(a.reshape(steps, -1, *a.shape[1:])) for a in rows)),
             jnp.int32(held),
@@ -102,13 +110,20 @@ class Streamed:
 Supply = Resident | Streamed
 
 
-@partial(jax.jit, static_argnames=("steps", "batch_size"))
+@partial(jax.jit, static_argnames=("steps", "batch_size", "online_share"))
 def _draws(
-    key: PRNGKeyArray, first: Any, held: Any, marks: Any, *, steps: int, batch_size: int
+    key: PRNGKeyArray,
+    first: Any,
+    held: Any,
+    marks: Any,
+    *,
+    steps: int,
+    batch_size: int,
+    online_share: float | None,
 ) -> jax.Array:
     """``[steps, batch]``: what the compiled program draws at each of so many steps."""
 
     def one(step: Any, marks: Any) -> jax.Array:
-        return draw(step_keys(key, step)[0], held, marks, batch_size)
+        return draw(step_keys(key, step)[0], held, marks, batch_size, online_share)
 
     return jax.vmap(one)(first + jnp.arange(steps), marks)
