@@ -1,6 +1,7 @@
 """``dfp eval``: evaluate a trained policy, and film it."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ def configure(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None
     parser.add_argument("--episodes", type=int, default=50, help="episodes [50]")
     parser.add_argument("--seed", type=int, help="of the episodes [the run's own]")
     parser.add_argument("--processes", type=int, help="environment processes [the run's own]")
+    parser.add_argument(
+        "--best-of", type=int, metavar="N", help="samples per decision [as in training]"
+    )
     parser.add_argument("--video", metavar="FILE", help="film episodes into this .mp4 file")
     parser.add_argument("--video-episodes", type=int, default=2, help="episodes in the film [2]")
     parser.add_argument(
@@ -70,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.seeding import RunKeys
     from driftpolicy.training.video import film
 
-    for name in ("episodes", "video_episodes", "processes"):
+    for name in ("episodes", "video_episodes", "processes", "best_of"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
@@ -78,6 +82,11 @@ def run(options: argparse.Namespace) -> int:
     task = config.configured_task(Scaling.from_json(meta.get("scaling")))
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
+    rule = agent.decision_rule
+    if options.best_of:
+        rule = dataclasses.replace(
+            rule, config=dataclasses.replace(rule.config, best_of=options.best_of)
+        )
     console = Console()
     heading = f"{config.method} on {config.task}, checkpoint of step {meta['step']:,}"
     console.print(Text(heading), soft_wrap=True)
@@ -85,9 +94,7 @@ def run(options: argparse.Namespace) -> int:
         _diagnose(agent, task, options, seed, console)
         return 0
     with evaluation_workers(task, options.processes or config.processes) as workers:
-        episodes = evaluate(
-            agent.decision_rule, workers, seed=seed, episodes=options.episodes, key=key
-        )
+        episodes = evaluate(rule, workers, seed=seed, episodes=options.episodes, key=key)
     result = summarise(episodes)
     low, high = success_interval(sum(e.success for e in episodes), len(episodes))
     console.print(
@@ -100,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     if options.video:
         out = Path(options.video)
         filmed = film(
-            agent.decision_rule,
+            rule,
             task,
             out,
             seed=seed,
