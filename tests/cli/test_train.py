@@ -118,6 +118,7 @@ def one_line(capsys, arguments: list[str]) -> str:
         (["resume", "nowhere"], "nowhere holds no run"),
         (["eval", "nowhere"], "holds no checkpoint"),
         (["eval", "nowhere", "--episodes", "0"], "--episodes must be at least 1"),
+        (["eval", "nowhere", "--best-of", "0"], "--best-of must be at least 1"),
         ([], "required: COMMAND"),
         (["dance"], "invalid choice: 'dance'"),
     ],

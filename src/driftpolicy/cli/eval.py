@@ -1,6 +1,7 @@
 """``dfp eval``: evaluate a trained policy, and film it."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=50, help="episodes [50]")
     parser.add_argument("--seed", type=int, help="of the episodes [the run's own]")
     parser.add_argument("--processes", type=int, help="environment processes [the run's own]")
+    parser.add_argument(
+        "--best-of", type=int, metavar="N", help="samples per decision [as in training]"
+    )
     parser.add_argument("--video", metavar="FILE", help="film episodes into this .mp4 file")
     parser.add_argument("--video-episodes", type=int, default=2, help="episodes in the film [2]")
     parser.add_argument(
@@ -68,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.seeding import RunKeys
     from driftpolicy.training.video import film
 
-    for name in ("episodes", "video_episodes", "processes"):
+    for name in ("episodes", "video_episodes", "processes", "best_of"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
@@ -77,6 +81,10 @@ def run(options: argparse.Namespace) -> int:
     task = config.configured_task(checkpoint.scaling)
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
+    if options.best_of:
+        rule = dataclasses.replace(
+            rule, config=dataclasses.replace(rule.config, best_of=options.best_of)
+        )
     console = Console()
     heading = f"{config.method} on {config.task}, checkpoint of step {checkpoint.step:,}"
     console.print(Text(heading), soft_wrap=True)
