@@ -11,7 +11,7 @@ from driftpolicy.envs.opengl import no_opengl, with_opengl_or_without, without_o
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.robomimic.environment import require_robosuite
-from driftpolicy.training.video import film_workers
+from driftpolicy.training.video import FilmRunner, film_workers
 from tests.opengl import BARE
 
 CUBE, LIFT = "cube-single-play-singletask-task1-v0", "lift-mh-low_dim"
@@ -74,7 +74,7 @@ def test_stepping_loads_no_opengl_and_drawing_says_what_to_install(task, value):
 def works() -> str:
     """A value of ``MUJOCO_GL`` with which this machine renders."""
     with film_workers(find_task(CUBE)) as workers:
-        return workers.call(0, "renderer")
+        return workers.call(0, FilmRunner.renderer)
 
 
 @pytest.mark.parametrize("task", BOTH)
@@ -96,8 +96,8 @@ def test_an_environment_of_the_users_own_that_could_draw(value):
 @pytest.mark.simulator
 def test_filming_it_says_what_to_install_and_nothing_else(value):
     film = (
-        "from driftpolicy.tasks.task import find_task\n"
-        "from driftpolicy.training.video import film_workers\n"
+        "from driftpolicy.tasks.registry import find_task\n"
+        "from driftpolicy.training.video import FilmRunner, film_workers\n"
         "try:\n    film_workers(find_task('gymnasium:Reacher-v5'))\n"
         "except Exception as error:\n    print(error)"
     )

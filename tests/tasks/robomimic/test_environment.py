@@ -6,6 +6,7 @@ import pytest
 robosuite = pytest.importorskip("robosuite", reason="needs robosuite: uv sync --extra robomimic")
 
 from driftpolicy.envs.base import Session
+from driftpolicy.envs.episodes import EpisodeRunner
 from driftpolicy.tasks.registry import find_task, make_environment
 from driftpolicy.tasks.robomimic.environment import (
     HORIZONS,
@@ -120,8 +121,8 @@ def test_rewards_and_ends(environments, name):
 def test_processes_agree_with_one(environments):
     with evaluation_workers(find_task("lift-mh-low_dim"), 2) as workers:
         for worker, seed in enumerate((7, 8)):
-            first = workers.call(worker, "reset", seed)
-            last = workers.call(worker, "execute", actions(seed))
+            first = workers.call(worker, EpisodeRunner.reset, seed)
+            last = workers.call(worker, EpisodeRunner.execute, actions(seed))
             expected = rollout(environments["lift"], seed, actions(seed))
             np.testing.assert_array_equal(first, expected[0])
             np.testing.assert_array_equal(last, expected[-1])
