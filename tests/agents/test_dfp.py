@@ -382,7 +382,7 @@ def test_improvement_moves_the_mass_and_the_anchor_holds_it_back(cloned):
     agents, first, _ = cloned
 
     def score_modes(agent):
-        return score(agent.config, agent.critic.online, jnp.ones(1), MODES)
+        return score(agent.config, agent.critic.online, jnp.ones(1), jnp.asarray(MODES))
 
     values = jax.jit(jax.vmap(score_modes))(agents)
     statistical.assert_within("better value", values[:, 1], 0.85, 1.15)

@@ -123,7 +123,8 @@ def test_a_full_disk_loses_nothing(data_file, dataset, workers, whole, tmp_path,
     assert "\n" not in str(raised.value)
     trainer.close()
     monkeypatch.undo()
-    assert sorted(p.suffix for p in folder.checkpoints.iterdir()) == [".npz", ".npz"]
+    names = sorted(p.name for p in folder.checkpoints.iterdir())
+    assert [name.partition("-")[0] for name in names] == ["offline", "step", "step"]
     _, trainer, _ = run_to_end(tiny(data_file), folder.path, dataset, workers)
     assert_same_run((folder, trainer), whole)
 

@@ -85,7 +85,9 @@ def test_a_film_of_two_chunks(tmp_path, monkeypatch):
     call = video.Workers.call
     monkeypatch.setattr(video.Workers, "call", shortened)
     key = jax.random.key(1)
-    results = video.film(agent, find_task(TASK), out, seed=0, episodes=1, key=key, label="dfp")
+    results = video.film(
+        agent.decision_rule, find_task(TASK), out, seed=0, episodes=1, key=key, label="dfp"
+    )
     assert len(results) == 1
     frames = read_film(out, height=480 + HEIGHT, width=480)
     assert len(frames) == 1 + 2 * 5 // 2
