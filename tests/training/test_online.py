@@ -10,6 +10,7 @@ from driftpolicy.data.windows import WindowSpec
 from driftpolicy.envs.base import Session, episode_seed
 from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.registry import find_task, make_environment
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import BlockInput, BlockSpec, block
 from driftpolicy.training.deciding import Decider

@@ -75,10 +75,10 @@ def test_a_film_of_two_chunks(tmp_path, monkeypatch):
 
     def shortened(workers, worker, method, *arguments):
         """An episode that ends after two chunks."""
-        if method == "announce":
+        if method is video.FilmRunner.announce:
             told.append(arguments)
         reply = call(workers, worker, method, *arguments)
-        if method == "execute" and len(told) == 2:
+        if method is video.FilmRunner.execute and len(told) == 2:
             return video.Episode(False, -10.0, 10)
         return reply
 
