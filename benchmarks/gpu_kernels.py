@@ -121,7 +121,7 @@ def launches(text: str) -> tuple[collections.Counter, collections.Counter]:
             operation = match.group(1) if match else "?"
             if operation not in FREE | STRUCTURE:
                 counter[_label(operation, line)] += count
-    return inside, +outside
+    return +inside, +outside
 
 
 def _times(every: dict[str, list[str]]) -> dict[str, int]:
