@@ -19,6 +19,11 @@ class Step(NamedTuple):
     """The time limit ended the episode: value follows."""
     success: bool
 
+    @property
+    def ended(self) -> bool:
+        """Whether the episode ended, in either way."""
+        return self.terminated or self.truncated
+
 
 @runtime_checkable
 class Environment(Protocol):
@@ -79,6 +84,15 @@ class Session:
         outcome = self.environment.step(action)
         self.observation = outcome.observation
         return outcome
+
+    def execute(self, actions: Float[np.ndarray, "steps action"]) -> list[Step]:
+        """Run actions open-loop; the end of the episode discards what is left of them."""
+        steps: list[Step] = []
+        for action in actions:
+            steps.append(self.step(action))
+            if steps[-1].ended:
+                break
+        return steps
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what a checkpoint stores."""

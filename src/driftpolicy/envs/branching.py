@@ -59,15 +59,11 @@ class Branching:
 
     def execute(self, chunk: Float[np.ndarray, "chunk action"]) -> Executed:
         """Run the chunk open-loop; the end of the episode discards what is left of it."""
-        steps = []
-        for action in chunk:
-            steps.append(self._session.step(action))
-            if steps[-1].terminated or steps[-1].truncated:
-                break
+        steps = self._session.execute(chunk)
         last = steps[-1]
         return Executed(
             observation=last.observation,
             rewards=np.array([step.reward for step in steps]),
             terminated=last.terminated,
-            ended=last.terminated or last.truncated,
+            ended=last.ended,
         )

@@ -75,20 +75,15 @@ class Player:
             actions: at least one.
             next_seed: the seed of the episode that begins if this one ends.
         """
-        steps = []
-        ended = False
-        for action in actions:
-            steps.append(self._session.step(action))
-            ended = steps[-1].terminated or steps[-1].truncated
-            if ended:
-                break
+        steps = self._session.execute(actions)
+        last = steps[-1]
         return Played(
             observations=np.stack([step.observation for step in steps]),
             rewards=np.array([step.reward for step in steps]),
-            terminated=steps[-1].terminated,
-            ended=ended,
-            success=steps[-1].success,
-            first=self.begin(next_seed) if ended else None,
+            terminated=last.terminated,
+            ended=last.ended,
+            success=last.success,
+            first=self.begin(next_seed) if last.ended else None,
         )
 
     def state(self) -> dict[str, np.ndarray]:
