@@ -17,7 +17,7 @@ from driftpolicy.tasks.benchmark import (
 )
 from driftpolicy.tasks.ogbench import places
 from driftpolicy.tasks.ogbench.observation import observation_parts
-from driftpolicy.tasks.ogbench.tasks import BENCHMARK, TASKS
+from driftpolicy.tasks.ogbench.tasks import BENCHMARK, CONTROL_RATE, TASKS
 from driftpolicy.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class OGBench(Benchmark):
     """OGBench's manipulation tasks (arXiv 2410.20092)."""
 
     name = BENCHMARK
-    control_rate = 20.0
+    control_rate = CONTROL_RATE
     collected_episodes = 100
 
     def tasks(self) -> Mapping[str, Task]:

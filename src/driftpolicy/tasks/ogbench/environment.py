@@ -12,10 +12,9 @@ from jaxtyping import Float, Float32, UInt8
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
 from driftpolicy.tasks.ogbench.goals import describe_goal
+from driftpolicy.tasks.ogbench.tasks import CONTROL_RATE
 from driftpolicy.tasks.task import Task
 
-CONTROL_RATE = 20.0
-"""Steps per second."""
 ACTION_DIM = 5
 
 

@@ -6,6 +6,8 @@ The names are OGBench's (arXiv 2410.20092).
 from driftpolicy.tasks.task import Task
 
 BENCHMARK = "ogbench"
+CONTROL_RATE = 20.0
+"""Steps per second."""
 _SCENES = (
     ("cube", "cube-single"),
     ("cube", "cube-double"),

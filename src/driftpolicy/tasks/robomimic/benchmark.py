@@ -16,7 +16,7 @@ from driftpolicy.tasks.benchmark import (
     Section,
     Verification,
 )
-from driftpolicy.tasks.robomimic.tasks import BENCHMARK, TASKS
+from driftpolicy.tasks.robomimic.tasks import BENCHMARK, CONTROL_RATE, TASKS
 from driftpolicy.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Robomimic(Benchmark):
     """Robomimic's tasks (arXiv 2108.03298), simulated by robosuite."""
 
     name = BENCHMARK
-    control_rate = 20.0
+    control_rate = float(CONTROL_RATE)
     collected_episodes = 300  # as many demonstrations as a multi-human set has
     verifies = True
 

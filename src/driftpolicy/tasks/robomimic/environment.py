@@ -17,6 +17,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.robomimic.tasks import CONTROL_RATE
 from driftpolicy.tasks.task import Task
 
 OBSERVATION_KEYS = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos", "object")
@@ -29,7 +30,6 @@ GOALS = {
     "NutAssemblySquare": "put the square nut onto the square peg",
 }
 """What each environment asks for, in words."""
-CONTROL_RATE = 20
 _CAMERA = "agentview"
 
 

@@ -7,6 +7,8 @@ machine (``mg``; arXiv 2108.03298).
 from driftpolicy.tasks.task import Task
 
 BENCHMARK = "robomimic"
+CONTROL_RATE = 20
+"""Steps per second."""
 _ENVIRONMENTS = {"lift": "Lift", "can": "PickPlaceCan", "square": "NutAssemblySquare"}
 _KINDS = {"lift": ("ph", "mh", "mg"), "can": ("ph", "mh", "mg"), "square": ("ph", "mh")}
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from driftpolicy.tasks.benchmark import ReplayedDemonstration
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile, Replayer
-from driftpolicy.tasks.robomimic.environment import CONTROL_RATE, modern_arguments
+from driftpolicy.tasks.robomimic.environment import modern_arguments
+from driftpolicy.tasks.robomimic.tasks import CONTROL_RATE
 
 _STEPS = (1, 10, 100)
 
