@@ -21,7 +21,12 @@ from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
 from driftpolicy.export.observed import prior_observations
 from driftpolicy.runs import Run
-from driftpolicy.runs.checkpoints import Checkpoint, checkpoint_of, tree_arrays
+from driftpolicy.runs.checkpoints import (
+    Checkpoint,
+    checkpoint_of,
+    load_replay_observations,
+    tree_arrays,
+)
 from driftpolicy.scaling import Scaling
 from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training.restore import load_agent
@@ -132,7 +137,7 @@ def _observations(
     path: Path, checkpoint: Checkpoint
 ) -> tuple[Float32[np.ndarray, "rows observation"], str]:
     """Return observations that the run met online, else those in its data; and which they are."""
-    met = Checkpoint.load(path).replay.get("observations")
+    met = load_replay_observations(path)
     if met is not None and len(met):
         return met, "met online"
     prior = prior_observations(checkpoint.config, checkpoint.data_id)

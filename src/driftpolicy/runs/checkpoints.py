@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32
 
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import read_npz, write_npz
@@ -147,7 +148,11 @@ class Checkpoint:
         Raises:
             UserError: if an older program wrote the checkpoint.
         """
-        require_current({"version": self.version}, path)
+        if self.version != VERSION:
+            raise UserError(
+                f"checkpoint {path} has version {self.version}, this driftpolicy continues runs of "
+                f"version {VERSION}: evaluate its policy (dfp eval), or train anew"
+            )
 
 
 def step_of(path: Path) -> int:
@@ -225,17 +230,14 @@ def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, 
     return meta, found
 
 
-def require_current(meta: dict[str, Any], path: Path) -> None:
-    """Refuse to continue a run whose state was of another shape; its policy can still be loaded.
+def load_replay_observations(path: Path) -> Float32[np.ndarray, "rows observation"] | None:
+    """Return the observations in a checkpoint's replay, of which nothing else is read.
 
     Raises:
-        UserError: if an older program wrote the checkpoint.
+        UserError: if the file is corrupted.
     """
-    if meta["version"] != VERSION:
-        raise UserError(
-            f"checkpoint {path} has version {meta['version']}, this driftpolicy continues runs of "
-            f"version {VERSION}: evaluate its policy (dfp eval), or train anew"
-        )
+    name = "replay/observations"
+    return read_npz(path, what="checkpoint", only=(name,)).get(name)
 
 
 def tree_arrays(tree: Any) -> dict[str, Any]:
