@@ -1,12 +1,16 @@
 """Rank correlation, and intervals for numbers of which several come from one episode."""
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from driftpolicy.data.files import write_atomically
 
 _RESAMPLES = 2_000
 
@@ -29,7 +33,7 @@ def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> 
 
     It is NaN where one of the arguments is constant.
     """
-    ranks = np.stack([_mean_ranks(x), _mean_ranks(y)])
+    ranks = rankdata(np.stack([x, y]), axis=1)
     centred = ranks - ranks.mean(axis=1, keepdims=True)
     norms = np.sqrt(np.sum(centred**2, axis=1))
     if not norms.all():
@@ -51,12 +55,6 @@ def stratified_rank_correlation(
         if not np.isnan(found):
             total, weight = total + found * inside.sum(), weight + inside.sum()
     return total / weight if weight else float("nan")
-
-
-def _mean_ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
 
 
 def measure(
@@ -94,9 +92,14 @@ def measure(
 
 
 def write_csv(path: Path, found: Sequence[Measurement]) -> None:
-    """Write one row for each measurement."""
-    with open(path, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("measurement", "value", "low", "high", "units"))
-        for one in found:
-            rows.writerow((one.name, *(f"{v:.6g}" for v in one[2:5]), one.units))
+    """Write one row for each measurement.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(("measurement", "value", "low", "high", "units"))
+    for one in found:
+        rows.writerow((one.name, *(f"{v:.6g}" for v in one[2:5]), one.units))
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()), what="table")
