@@ -90,11 +90,21 @@ def resume(
     Raises:
         UserError: for everything that a user can mend.
     """
-    folders = [RunFolder(Path(path)) for path in paths]
-    for folder in folders:
-        folder.config()  # refuses a folder without a run before a lock file is made in it
+    folders = find_runs(paths)
     launch(folders, console or Console(), max_minutes=max_minutes)
     return [load_run(folder.path) for folder in folders]
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[RunFolder]:
+    """Return the folders of runs, before a lock file is made in one that holds none.
+
+    Raises:
+        UserError: if a folder holds no run, or its config is damaged.
+    """
+    folders = [RunFolder(Path(path)) for path in paths]
+    for folder in folders:
+        folder.config()
+    return folders
 
 
 def create_runs(

@@ -253,8 +253,8 @@ class VelocityField(eqx.Module):
 class CriticEnsemble(eqx.Module):
     """``Q_i(s, a)`` for each member ``i``: GELU then layer norm, linear output of one number."""
 
-    members: tuple[MLP, ...] | MLP
-    """One network each; or, in the form for accelerators, one whose arrays have a leading axis."""
+    members: Any
+    """A tuple of one MLP each; in the form for accelerators one network with a leading axis."""
 
     def __init__(
         self,

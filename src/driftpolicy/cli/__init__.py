@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from driftpolicy import __version__
 from driftpolicy.errors import FieldError, UserError
+from driftpolicy.flags import flag
 
 COMMANDS = {
     "train": "train a policy: offline, then online",
@@ -49,8 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         return options.run(options)
     except FieldError as error:
-        from driftpolicy.flags import flag
-
         name = flag(error.field)
         print(f"dfp: {name} must be {error.meaning}, not {error.value}", file=sys.stderr)
         return 2

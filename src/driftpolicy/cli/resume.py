@@ -1,7 +1,6 @@
 """``dfp resume``: continue runs from their last checkpoints."""
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
@@ -18,10 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Continue; a run that was stopped before its first checkpoint starts over."""
-    from driftpolicy.runs.folder import RunFolder
+    from driftpolicy.api import find_runs
     from driftpolicy.training.launch import launch
 
-    folders = [RunFolder(Path(path)) for path in options.run_folders]
-    for folder in folders:
-        folder.config()  # says so if there is no run, before a lock file is made
-    return launch(folders, Console(), max_minutes=options.max_minutes)
+    return launch(find_runs(options.run_folders), Console(), max_minutes=options.max_minutes)

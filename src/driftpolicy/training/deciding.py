@@ -72,10 +72,12 @@ class Decider:
 def _noise_ahead(
     key: PRNGKeyArray, first: Any, *, ahead: int, shape: tuple[int, int]
 ) -> Float[Array, "ahead n flat"]:
-    def one(number: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(key, number), shape)
+    return _noise_of(key, first + jnp.arange(ahead), shape)
 
-    return jax.vmap(one)(first + jnp.arange(ahead))
+
+def _noise_of(key: PRNGKeyArray, numbers: Any, shape: tuple[int, int]) -> Array:
+    """Draw noise from ``fold_in(key, number)`` for each number."""
+    return jax.vmap(lambda n: jax.random.normal(jax.random.fold_in(key, n), shape))(numbers)
 
 
 @partial(jax.jit, static_argnames=("environments", "shape"))
@@ -98,9 +100,7 @@ def online_noise(
     """
 
     def of_run(key: Any, step: Any) -> Array:
-        at_step = jax.random.fold_in(key, step)
-        numbers = jnp.arange(environments)
-        return jax.vmap(lambda e: jax.random.normal(jax.random.fold_in(at_step, e), shape))(numbers)
+        return _noise_of(jax.random.fold_in(key, step), jnp.arange(environments), shape)
 
     return jax.vmap(of_run)(keys, steps)
 

@@ -23,7 +23,6 @@ from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
 from driftpolicy.training.prior_data import find_data, load_data
 from driftpolicy.training.records import Records
-from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
 from driftpolicy.training.video import film
@@ -131,7 +130,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
                 seed=config.seed,
                 episodes=2,
                 label=config.method,
-                key=RunKeys(config.seed).evaluate,
+                key=run.keys.evaluate,
             )
             video = folder.video.name
         except UserError as error:

@@ -58,7 +58,6 @@ class Learner:
         self._accelerate = accelerate
         self._update_keys = jnp.stack([one.update for one in keys])
         self._decision_keys = jnp.stack([one.act for one in keys])
-        self._runs = len(agents)
         self._agents: Agent = agents[0]
         if accelerate:
             self._agents = _stack([to_accelerator(agent) for agent in agents])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from driftpolicy.envs.episodes import EpisodeRunner
 from driftpolicy.envs.parallel import Workers
-from driftpolicy.runs.checkpoints import list_checkpoints
+from driftpolicy.runs import Run
 from driftpolicy.runs.tables import EVAL_COLUMNS, CsvLog
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import metric_names
@@ -33,7 +33,7 @@ class Records:
         self.last_log: dict[str, float] = {}
         self._columns = (*self.metrics, *EPISODE_METRICS)
         self.run = run
-        self._saved_step = run.step if list_checkpoints(run.folder.checkpoints) else -1
+        self._saved_step = Run(run.folder.path).saved_step
         self._workers = workers
         self._sinks = sinks
         folder, lengths = run.folder, run.log_lengths
