@@ -38,6 +38,13 @@ def format_seconds(seconds: int | float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def format_steps(steps: int) -> str:
+    """Write a number of steps in a few letters: ``400``, ``12k``, ``1.3M``."""
+    if steps < 1000:
+        return str(steps)
+    return f"{steps / 1e6:.3g}M" if steps >= 1_000_000 else f"{steps / 1e3:.3g}k"
+
+
 class JobProgress:
     """Shows how far a job is, its rate and the time left. Use as a context manager.
 

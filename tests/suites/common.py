@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from driftpolicy.suites.driver import Driver, Job
-from driftpolicy.suites.suite import Cell
+from driftpolicy.suites.suite import Cell, make_cell
 
 TASK = "cube-single-play-singletask-task1-v0"
 
 
 def cells(count: int = 3, **overrides) -> list[Cell]:
     settings = {"offline_steps": 10, "online_steps": 10, **overrides}
-    return [Cell(TASK, "dfp", seed, overrides=settings) for seed in range(count)]
+    return [make_cell(TASK, "dfp", seed, overrides=settings) for seed in range(count)]
 
 
 class Reports:

@@ -83,7 +83,7 @@ def test_all_are_run_once_in_order_and_no_more_at_a_time_than_fit(tmp_path):
     assert machines.most == 2
     assert driver.count("finished") == 5
     for cell in cells(5):
-        assert cell.folder(tmp_path).config() == cell.config()
+        assert cell.folder(tmp_path).config() == cell.config
 
 
 def test_started_again_only_what_is_missing_is_done(tmp_path):
@@ -97,7 +97,7 @@ def test_a_run_dropped_into_the_folder_counts(tmp_path):
     settings = {"processes": 7, "data": "/elsewhere/data.npz", "video": False}
     dropped = cells(1, **settings)[0]
     folder = dropped.folder(tmp_path)
-    folder.create(dropped.config())
+    folder.create(dropped.config)
     folder.write_summary({})
     machines = Machines()
     assert drive(tmp_path, machines).count("finished") == 3
@@ -107,7 +107,7 @@ def test_a_run_dropped_into_the_folder_counts(tmp_path):
 def test_another_run_in_the_folder_is_neither_counted_nor_touched(tmp_path):
     other = cells(1, batch_size=31)[0]
     folder = other.folder(tmp_path)
-    folder.create(other.config())
+    folder.create(other.config)
     folder.write_summary({})
     before = folder.config_file.read_bytes()
     machines = Machines()

@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw the curves and print where they are."""
     from driftpolicy.report.curves import FORMATS, draw, make_panels
+    from driftpolicy.report.style import styles
     from driftpolicy.report.suite_report import make_report
     from driftpolicy.suites.suite import join_suites
 
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     root = runs_folder(options, suite.name)
     outs = [Path(out).expanduser() for out in options.out or ()]
     outs = outs or [root / f"curves.{name}" for name in FORMATS]
-    draw(make_panels(make_report(suite, root)), suite.labels, outs)
+    draw(make_panels(make_report(suite, root)), styles(suite.labels), outs)
     for out in outs:
         print(out)
     return 0

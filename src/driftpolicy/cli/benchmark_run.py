@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.launch import Stop
 
     suite = find_suite(options.suite)
-    cells = select(suite.cells(), options.only)
+    cells = select(suite.cells, options.only)
     root = Path(options.out or f"runs/{suite.name}")
     console = Console()
     stop = Stop(options.max_minutes)
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         return conclude(driver, stop, console)
 
 
-def select(cells: "list[Cell]", patterns: list[str] | None) -> "list[Cell]":
+def select(cells: "Sequence[Cell]", patterns: list[str] | None) -> "list[Cell]":
     """Return the runs whose name one of the patterns matches.
 
     Raises:

@@ -8,7 +8,6 @@ from typing import Any
 
 from driftpolicy import __version__
 from driftpolicy.report.results import Result
-from driftpolicy.tasks.registry import find_task
 
 _PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 
@@ -45,7 +44,7 @@ def data_records(results: Sequence[Result]) -> list[DataRecord]:
         if result.evaluations:
             data = (result.summary and result.summary.data) or {}
             key = (
-                find_task(result.cell.task).dataset,
+                result.cell.task.dataset,
                 str(data.get("origin", "not recorded")),
                 str(data.get("crc32", "")),
                 _maker(data),
@@ -57,7 +56,7 @@ def data_records(results: Sequence[Result]) -> list[DataRecord]:
             origin=origin,
             maker=maker,
             crc32=crc32,
-            tasks=tuple(dict.fromkeys(find_task(run.cell.task).title for run in runs)),
+            tasks=tuple(dict.fromkeys(run.cell.task.title for run in runs)),
             runs=len(runs),
         )
         for (dataset, origin, crc32, maker), runs in groups.items()

@@ -14,11 +14,6 @@ from driftpolicy.errors import UserError
 from driftpolicy.tasks.registry import find_task
 
 
-def task_folder(task: str) -> str:
-    """Return a task's name as a folder's, or as a part of an address: one word without colons."""
-    return find_task(task).folder
-
-
 class RunFolder:
     """The paths of a run, its config, and the lock that keeps a second process out.
 
@@ -45,7 +40,7 @@ class RunFolder:
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
         """Return the folder of a config under ``root``."""
         return cls(
-            root / task_folder(config.task) / folder_of_method(config.method) / f"seed{config.seed}"
+            root / find_task(config.task).folder / folder_of_method(config.method) / f"seed{config.seed}"
         )
 
     def create(self, config: TrainConfig) -> None:

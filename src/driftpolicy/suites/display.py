@@ -12,7 +12,6 @@ from rich.text import Text
 
 from driftpolicy.progress import format_seconds
 from driftpolicy.suites.driver import ATTEMPTS, Driver, Job
-from driftpolicy.tasks.registry import find_task
 
 _PLAIN_S = 30.0  # between lines of the whole where there is no terminal
 _STYLES = {
@@ -115,7 +114,7 @@ def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
         rate, left = float(job.rate), job.left(driver.pace)
         bar = ProgressBar(total=total, completed=step, width=14)
         table.add_row(
-            Text(find_task(job.cell.task).title.replace(" ", "-")),
+            Text(job.cell.task.title.replace(" ", "-")),
             job.cell.label,
             str(job.cell.seed),
             Text(job.state, style=_STYLES[job.state]),

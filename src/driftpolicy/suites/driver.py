@@ -22,7 +22,6 @@ from driftpolicy.suites.matching import objection
 from driftpolicy.suites.sharing import find_offline_end, first_of_each
 from driftpolicy.suites.suite import Cell
 from driftpolicy.suites.watch import Pace, Rate, Snapshot, look_at
-from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.launch import find_data
 
 ATTEMPTS = 3
@@ -121,7 +120,7 @@ class Driver:
         self.stopping = False
         self._report = report
         self._looked = 0.0
-        self.jobs = [Job(cell, cell.folder(root), cell.config()) for cell in cells]
+        self.jobs = [Job(cell, cell.folder(root), cell.config) for cell in cells]
         for job, place in zip(
             self.jobs, first_of_each([job.config for job in self.jobs]), strict=True
         ):
@@ -155,7 +154,7 @@ class Driver:
         """
         found = set()
         for job in self.missing():
-            key = (find_task(job.config.task).dataset, job.config.data)
+            key = (job.cell.task.dataset, job.config.data)
             if key not in found:
                 path = find_data(job.config, console)
                 console.print(Text(f"Data of {key[0]}: {path}"), soft_wrap=True)
