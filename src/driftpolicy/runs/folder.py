@@ -39,9 +39,8 @@ class RunFolder:
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
         """Return the folder of a config under ``root``."""
-        return cls(
-            root / find_task(config.task).folder / folder_of_method(config.method) / f"seed{config.seed}"
-        )
+        task = find_task(config.task).folder
+        return cls(root / task / folder_of_method(config.method) / f"seed{config.seed}")
 
     def create(self, config: TrainConfig) -> None:
         """Write the config into a folder in which nothing has been trained yet.
