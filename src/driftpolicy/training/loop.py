@@ -12,7 +12,7 @@ from driftpolicy.training.side_by_side import SideBySide
 def offline_to_online(group: SideBySide) -> Iterator[None]:
     """Train runs from where they are to their end; yield at every safe point."""
     yield from offline_phase(group)
-    if any(run.collection is None for run in group.going):
+    if not all(run.online for run in group.going):
         group.learner.start_online()
     yield from online_phase(group)
 
@@ -66,5 +66,5 @@ def side_by_side(records: Sequence[Records], *, accelerate: bool) -> list[SideBy
         return [SideBySide([one], accelerate=False) for one in records]
     groups: dict[tuple[str, bool], list[Records]] = {}
     for one in records:
-        groups.setdefault((one.run.phase, one.run.collection is None), []).append(one)
+        groups.setdefault((one.run.phase, one.run.online), []).append(one)
     return [SideBySide(members, accelerate=True) for members in groups.values()]
