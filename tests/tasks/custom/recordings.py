@@ -53,17 +53,23 @@ def write_hdf5(path: Path, episodes: list[dict[str, np.ndarray]], rate: float | 
 
 
 def write_lerobot(
-    folder: Path, episodes: list[dict[str, np.ndarray]], version: str, *, fps: int = 10
+    folder: Path,
+    episodes: list[dict[str, np.ndarray]],
+    version: str,
+    *,
+    fps: int = 10,
+    more: dict[str, str] | None = None,
 ) -> Path:
     """As LeRobot's pages describe v2.1 (a file per episode) and v3.0 (three episodes a file).
 
-    Of an episode's T+1 observations the last is not stored: one frame per action.
+    Of an episode's T+1 observations the last is not stored: one frame per action. ``more`` maps
+    further columns to parts of the episodes.
     """
     need("pyarrow", "lerobot")
     import pyarrow as pa
 
     parts = {"observation.state": "observations", "action": "actions", "next.reward": "rewards"}
-    parts |= {"next.success": "success"}
+    parts |= {"next.success": "success"} | (more or {})
     parts = {column: part for column, part in parts.items() if part in episodes[0]}
     frames = []
     begin = 0

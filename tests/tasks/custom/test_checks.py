@@ -152,7 +152,7 @@ def test_not_a_number(part):
     values[3] = np.nan
     bad = dataclasses.replace(GOOD[2], **{part: values})
     text = only(recording(GOOD[0], bad, bad), None, refused=True)
-    assert text == f"episode_2: {part} hold NaN or infinity, first in row 3"
+    assert text.startswith(f"episode_2: {part} hold NaN or infinity, first in row 3 (--skip-")
 
 
 @pytest.mark.parametrize(

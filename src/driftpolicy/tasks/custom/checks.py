@@ -6,7 +6,7 @@ import numpy as np
 
 from driftpolicy.data.checks import Finding
 from driftpolicy.tasks.custom.probe import Facts
-from driftpolicy.tasks.custom.recording import Recording, Trajectory
+from driftpolicy.tasks.custom.recording import Recording, Trajectory, not_finite
 from driftpolicy.tasks.task import CustomSettings
 
 _FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
@@ -93,14 +93,9 @@ def _bounds(
 
 def _numbers(trajectories: list[Trajectory]) -> Iterator[Finding]:
     """Report NaN and infinity."""
-    for trajectory in trajectories:
-        for what in ("observations", "actions", "rewards"):
-            values = getattr(trajectory, what)
-            if values is not None and not np.isfinite(values).all():
-                bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-                text = f"{trajectory.name}: {what} hold NaN or infinity, first in row"
-                yield Finding(f"{text} {int(bad.argmax())}", refused=True)
-                return
+    reason = next(filter(None, map(not_finite, trajectories)), None)
+    if reason:
+        yield Finding(f"{reason} (--skip-broken leaves such episodes out)", refused=True)
 
 
 def _worth(trajectories: list[Trajectory], settings: CustomSettings) -> Iterator[Finding]:

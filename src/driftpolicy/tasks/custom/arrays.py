@@ -1,0 +1,80 @@
+"""Arrays by their names, alike in an ``.npz`` file and in an HDF5 file."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from driftpolicy.data.files import Head, heads, read_npz
+from driftpolicy.data.hdf5 import open_hdf5, reading_hdf5
+from driftpolicy.errors import UserError
+from driftpolicy.tasks.benchmark import HDF5_SUFFIXES
+
+
+def is_hdf5(path: Path) -> bool:
+    """Return whether a file is HDF5 by its name."""
+    return path.suffix in HDF5_SUFFIXES
+
+
+class Listing(NamedTuple):
+    """What a file holds, before any of it is read."""
+
+    heads: dict[str, Head]
+    """The shape and the type of each array, by its name: ``episode_0/actions``."""
+    attributes: dict[str, Any]
+    """The attributes of an HDF5 file."""
+
+
+def list_arrays(path: Path) -> Listing:
+    """Return what a file holds.
+
+    Raises:
+        UserError: if the file is damaged, or what it lists is not in it.
+    """
+    if not is_hdf5(path):
+        return Listing(heads(path), {})
+    with open_hdf5(path) as file, reading_hdf5(path):
+        found = {
+            name: Head(item.shape or (), item.dtype) for name, item in _datasets(file, "", (), path)
+        }
+        return Listing(found, dict(file.attrs))
+
+
+def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Read the arrays of these names, which :func:`list_arrays` has listed.
+
+    Raises:
+        UserError: if the file is damaged, an array is not there, or it holds Python objects.
+    """
+    if not is_hdf5(path):
+        return read_npz(path, names=set(names))
+    with open_hdf5(path, trusted=True) as file, reading_hdf5(path):
+        return {name: np.asarray(file[name][()]) for name in names}
+
+
+def top_names(path: Path) -> list[str]:
+    """Return the first parts of the arrays' names, at a glance; none where it is not readable."""
+    try:
+        if is_hdf5(path):
+            with open_hdf5(path, trusted=True) as file, reading_hdf5(path):
+                return list(file)
+        return list({name.partition("/")[0]: None for name in heads(path)})
+    except UserError:
+        return []
+
+
+def _datasets(group: Any, prefix: str, above: tuple[Any, ...], path: Path) -> Any:
+    """Yield the name of each dataset and itself, also behind links within the file.
+
+    Raises:
+        UserError: for a group that is a part of itself.
+    """
+    for name in group:
+        item = group[name]
+        if hasattr(item, "shape"):
+            yield prefix + name, item
+        elif item in above:
+            raise UserError(f"{path}: {prefix}{name} is a link to a group that it is a part of")
+        elif hasattr(item, "keys"):
+            yield from _datasets(item, f"{prefix}{name}/", (*above, item), path)
