@@ -124,6 +124,7 @@ class ObjectArrays(UserError):
             f"{what} {path} holds arrays of Python objects ({listing(names)}), which are pickled "
             "and never read; store plain arrays of numbers"
         )
+        self.names = names
 
 
 def require_plausible(path: Path, claimed: int, *, what: str = "data file") -> None:

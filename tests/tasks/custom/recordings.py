@@ -148,6 +148,13 @@ def _write(path: Path, table: Any) -> None:
     parquet.write_table(table, path)
 
 
+def minari_rows(rows: Any) -> Any:
+    """A list of dictionaries as a dictionary of lists, as Minari's collector keeps them."""
+    if isinstance(rows[0], dict):
+        return {name: minari_rows([row[name] for row in rows]) for name in rows[0]}
+    return list(rows)
+
+
 def write_minari(
     root: Path,
     episodes: list[dict[str, np.ndarray]],
@@ -155,6 +162,7 @@ def write_minari(
     form: str,
     *,
     infos: bool = True,
+    space: Any = None,
 ) -> Path:
     """By Minari itself; ``root`` is where its datasets are."""
     import os
@@ -172,7 +180,7 @@ def write_minari(
         buffers.append(
             EpisodeBuffer(
                 id=number,
-                observations=list(episode["observations"]),
+                observations=minari_rows(episode["observations"]),
                 actions=list(episode["actions"]),
                 rewards=list(episode["rewards"]),
                 terminations=list(episode.get("terminations", np.zeros(steps, bool))),
@@ -190,7 +198,7 @@ def write_minari(
                 name,
                 buffers,
                 action_space=environment.action_space,
-                observation_space=environment.observation_space,
+                observation_space=space or environment.observation_space,
                 data_format=form,
             )
     finally:

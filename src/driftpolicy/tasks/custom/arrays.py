@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftpolicy.data.files import Head, heads, read_npz
+from driftpolicy.data.files import Head, ObjectArrays, heads, read_npz
 from driftpolicy.data.hdf5 import open_hdf5, reading_hdf5
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.benchmark import HDF5_SUFFIXES
@@ -48,7 +48,10 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
         UserError: if the file is damaged, an array is not there, or it holds Python objects.
     """
     if not is_hdf5(path):
-        return read_npz(path, names=set(names))
+        try:
+            return read_npz(path, names=set(names))
+        except ObjectArrays as error:
+            raise UserError(f"{error}{_conversion(path, error.names)}") from None
     with open_hdf5(path, trusted=True) as file, reading_hdf5(path):
         return {name: np.asarray(file[name][()]) for name in names}
 
@@ -62,6 +65,18 @@ def top_names(path: Path) -> list[str]:
         return list({name.partition("/")[0]: None for name in heads(path)})
     except UserError:
         return []
+
+
+def _conversion(path: Path, names: list[str]) -> str:
+    """Return three statements that a user may run on arrays of objects, as a line."""
+    array = "np.array(np.asarray(rows).tolist())"
+    each = f"{{f'episode_{{i}}/{{k}}': {array} for k in old for i, rows in enumerate(old[k])}}"
+    if any("/" in name for name in names):  # an array for each episode
+        each = f"{{k: {array} for k, rows in old.items()}}"
+    return (
+        f". If you trust its maker: old = np.load('{path.name}', allow_pickle=True); new = {each}; "
+        "np.savez('converted.npz', **new)"
+    )
 
 
 def _datasets(group: Any, prefix: str, above: tuple[Any, ...], path: Path) -> Any:

@@ -5,12 +5,22 @@ from pathlib import Path
 
 from driftpolicy.errors import UserError, in_brief
 from driftpolicy.tasks.custom.arrays import list_arrays
+from driftpolicy.tasks.custom.demonstrations import DemonstrationsFormat
+from driftpolicy.tasks.custom.flat import FlatFormat
 from driftpolicy.tasks.custom.format import Format
 from driftpolicy.tasks.custom.lerobot import LeRobotFormat
 from driftpolicy.tasks.custom.minari import MinariFormat
 from driftpolicy.tasks.custom.plain import PlainFormat
+from driftpolicy.tasks.custom.replay_buffer import ReplayBufferFormat
 
-FORMATS: list[Format] = [PlainFormat(), LeRobotFormat(), MinariFormat()]
+FORMATS: list[Format] = [
+    PlainFormat(),
+    FlatFormat(),
+    ReplayBufferFormat(),
+    DemonstrationsFormat(),
+    LeRobotFormat(),
+    MinariFormat(),
+]
 """All of them, in the order in which they are tried."""
 
 
@@ -25,8 +35,10 @@ def format_of(path: Path) -> Format:
         if path.is_file():
             list_arrays(path)  # a damaged file, or a missing package, is said
         raise UserError(
-            f"{path} is no data that can be read here: neither a LeRobotDataset or Minari folder, "
-            "nor an .npz or .hdf5 file with episode_0/observations (docs/robot.md says how)"
+            f"{in_brief(path)} is no data that can be read here: neither a LeRobotDataset, Minari "
+            "or zarr folder, nor an .npz or .hdf5 file with episode_0/observations, with "
+            "observations, actions and timeouts, or with data and meta/episode_ends (docs/robot.md "
+            "says how)"
         )
     return found
 

@@ -84,7 +84,7 @@ def trajectory(where: str, name: str, parts: Mapping[str, np.ndarray]) -> Trajec
         if len(values) != steps:
             raise UserError(f"{where}: {name} has {len(values)} {part}, not {steps}")
     for part in {"terminations", "success"} & set(flat):
-        flat[part] = _yes_or_no(f"{where}: {name}: {part}", flat[part])
+        flat[part] = yes_or_no(f"{where}: {name}: {part}", flat[part])
     terminations = flat.get("terminations", np.zeros(steps, bool))
     if terminations[:-1].any():
         step = int(terminations.argmax())
@@ -111,7 +111,7 @@ def require_numbers(where: str, name: str, part: str, values: np.ndarray) -> Non
         raise UserError(f"{where}: {name}: {part} are {values.dtype}, not numbers")
 
 
-def _yes_or_no(what: str, values: np.ndarray) -> Bool[np.ndarray, " steps"]:
+def yes_or_no(what: str, values: np.ndarray) -> Bool[np.ndarray, " steps"]:
     """Return flags as bools.
 
     Raises:
