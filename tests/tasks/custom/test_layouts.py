@@ -1,5 +1,7 @@
 """Layouts of other projects: flat steps, replay buffers, demonstrations, dictionaries, objects."""
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,34 @@ def write(path: Path, arrays: Arrays) -> Path:
     if path.suffix == ".npz":
         np.savez(path, **arrays)
         return path
+    if path.suffix == ".zarr":
+        return write_zarr(path, arrays)
     need("h5py", "hdf5")
     import h5py
 
     with h5py.File(path, "w") as file:
         for name, values in arrays.items():
             file[name] = values
+    return path
+
+
+def write_zarr(path: Path, arrays: Arrays) -> Path:
+    """In chunks of ten rows, compressed by Blosc as Diffusion Policy does."""
+    need("zarr", "zarr")
+    import zarr
+    from numcodecs import Blosc
+
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    for name, values in arrays.items():
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            chunks=(10, *values.shape[1:]),
+            dtype=values.dtype,
+            compressors=Blosc(cname="zstd"),
+            config={"write_empty_chunks": True},
+        )
+        array[...] = values
     return path
 
 
@@ -141,7 +165,7 @@ def assert_frames(recording: Recording) -> None:
         assert not one.terminated
 
 
-@pytest.mark.parametrize("file", ["a.npz", "a.hdf5"])
+@pytest.mark.parametrize("file", ["a.npz", "a.hdf5", "a.zarr"])
 def test_replay_buffers(tmp_path, file):
     recording = read(write(tmp_path / file, buffer()))
     assert_frames(recording)
@@ -165,6 +189,33 @@ def test_replay_buffers(tmp_path, file):
 )
 def test_replay_buffer_mistakes(tmp_path, change, message):
     assert message in refusal(write(tmp_path / "a.npz", buffer(**change)))
+
+
+def test_zarr_mistakes(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.zarr", buffer())
+    head = path / "data/action/.zarray"
+    stored = head.read_text()
+    (path / "data/action/1.0").rename(path / "data/kept")
+    assert "1 of 3 chunks of data/action are not there, and would be read as zeros" in refusal(path)
+    (path / "data/kept").rename(path / "data/action/1.0")
+    for change, message in (
+        ({"compressor": {"id": "pickle"}}, "data/action is encoded by pickle: not read here"),
+        ({"filters": [{"id": "json2"}]}, "data/action is encoded by json2"),
+        ({"shape": [30, -1]}, "is damaged: the shape [30, -1]"),
+        ({"shape": [30, 10**12]}, "bytes, which cannot be"),
+        ({"dtype": ["no"]}, "data/action is damaged"),
+    ):
+        head.write_text(json.dumps(json.loads(stored) | change))
+        assert message in refusal(path)
+    head.write_text(stored)
+    assert_frames(read(path))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "zarr", None)
+        assert "zarr folders need zarr: uv sync --extra zarr" in refusal(path)
+    (path / "data/action/0.0").write_bytes(b"damaged")
+    assert "data/action is damaged" in refusal(path)
+    (path / "zarr.json").write_text("{}")
+    assert "is zarr of format 3" in refusal(path)
 
 
 # Robomimic's layout of an environment of the user's own

@@ -1,4 +1,4 @@
-"""Arrays by their names, alike in an ``.npz`` file and in an HDF5 file."""
+"""Arrays by their names, alike in an ``.npz`` file, an HDF5 file and a zarr folder."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +10,7 @@ from driftpolicy.data.files import Head, ObjectArrays, heads, read_npz
 from driftpolicy.data.hdf5 import open_hdf5, reading_hdf5
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.benchmark import HDF5_SUFFIXES
+from driftpolicy.tasks.custom.zarr_folder import is_zarr, list_zarr, read_zarr
 
 
 def is_hdf5(path: Path) -> bool:
@@ -32,6 +33,8 @@ def list_arrays(path: Path) -> Listing:
     Raises:
         UserError: if the file is damaged, or what it lists is not in it.
     """
+    if path.is_dir():
+        return Listing(list_zarr(path), {})
     if not is_hdf5(path):
         return Listing(heads(path), {})
     with open_hdf5(path) as file, reading_hdf5(path):
@@ -47,6 +50,8 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     Raises:
         UserError: if the file is damaged, an array is not there, or it holds Python objects.
     """
+    if path.is_dir():
+        return read_zarr(path, names)
     if not is_hdf5(path):
         try:
             return read_npz(path, names=set(names))
@@ -58,6 +63,8 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
 
 def top_names(path: Path) -> list[str]:
     """Return the first parts of the arrays' names, at a glance; none where it is not readable."""
+    if path.is_dir():
+        return [entry.name for entry in path.iterdir()] if is_zarr(path) else []
     try:
         if is_hdf5(path):
             with open_hdf5(path, trusted=True) as file, reading_hdf5(path):

@@ -12,6 +12,7 @@ from driftpolicy.tasks.custom.lerobot import LeRobotFormat
 from driftpolicy.tasks.custom.minari import MinariFormat
 from driftpolicy.tasks.custom.plain import PlainFormat
 from driftpolicy.tasks.custom.replay_buffer import ReplayBufferFormat
+from driftpolicy.tasks.custom.zarr_folder import is_zarr
 
 FORMATS: list[Format] = [
     PlainFormat(),
@@ -32,7 +33,7 @@ def format_of(path: Path) -> Format:
     """
     found = next((form for form in FORMATS if form.matches(path)), None)
     if found is None:
-        if path.is_file():
+        if path.is_file() or is_zarr(path):
             list_arrays(path)  # a damaged file, or a missing package, is said
         raise UserError(
             f"{in_brief(path)} is no data that can be read here: neither a LeRobotDataset, Minari "
