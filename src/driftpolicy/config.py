@@ -12,6 +12,7 @@ from driftpolicy.agents.config import choice, require
 from driftpolicy.errors import UserError
 from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published_settings
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.task import CustomSettings, Task
 
@@ -73,7 +74,7 @@ class TrainConfig:
     data_cache: str | None = None
     """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
     skip_broken: bool = False
-    """Leave out shards that are broken instead of stopping there."""
+    """Leave out shards, and with --env episodes, that are broken instead of stopping there."""
     online_prior: int = 1_000_000
     """Transitions of data in shards that stay beside the replay online, the first ones; 0 keeps
     all. Data in one file stay whole."""
@@ -89,6 +90,9 @@ class TrainConfig:
     """With --env, if its info has no success: the return from which an episode counts as one."""
     max_episode_steps: int | None = None
     """With --env: truncate episodes after so many steps; default: the environment's own limit."""
+    columns: tuple[str, ...] = ()
+    """With --env: the data's columns of which observation and action are made, joined in order, as
+    observation=state,environment_state action=action; default: those of the format."""
     collect_episodes: int = 0
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2
@@ -129,6 +133,7 @@ class TrainConfig:
         require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
+        parse_columns(self.columns)
         for name in _CUSTOM_FIELDS if task.custom is None else ():
             default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default

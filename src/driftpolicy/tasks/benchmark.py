@@ -45,11 +45,11 @@ class LoadOptions:
     cache: Path | None = None
     """A folder for the memory-mapped form of shards; None: beside them."""
     skip_broken: bool = False
-    """Whether to leave out shards that cannot be read."""
+    """Whether to leave out shards, and episodes of the user's own, that cannot be read."""
     progress: Callable[[int, int], None] = lambda done, total: None
     """Called with the number of shards that are ready, and of all, where there are shards."""
     warn: Callable[[str], object] = print
-    """Called with a line for each shard that is left out."""
+    """Called with a line for each shard or episode that is left out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -195,6 +195,25 @@ class Benchmark(ABC):
             UserError: if they cannot be read, or are not of this task.
         """
         raise UserError(f"{source}: data of {self.name} cannot be inspected")
+
+    def inspect_chosen(
+        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    ) -> list[Section]:
+        """Say what is in recordings of the user's own, read as the user says.
+
+        Args:
+            source: as :meth:`inspect` has it.
+            task: whose environment to compare them with.
+            columns: what the observation and the action are made of; () is the format's choice.
+            options: how they are read.
+
+        Raises:
+            UserError: as :meth:`inspect`, or if the data are those of a benchmark.
+        """
+        raise UserError(
+            f"{source} is data of {self.name}: --columns and --skip-broken are of data of your own "
+            "(--env names their environment)"
+        )
 
     def verify(self, path: Path, count: int) -> Verification:
         """Replay the first ``count`` demonstrations of a file in the simulator.

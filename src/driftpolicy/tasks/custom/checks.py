@@ -6,13 +6,15 @@ import numpy as np
 
 from driftpolicy.data.checks import Finding
 from driftpolicy.tasks.custom.probe import Facts
-from driftpolicy.tasks.custom.recording import Recording, Trajectory
+from driftpolicy.tasks.custom.recording import Recording, Trajectory, not_finite
 from driftpolicy.tasks.task import CustomSettings
 
 _FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
 _ROUNDING = 1e-5  # of a range: not outside
 _RATES = 0.01  # relative difference of two control rates that are the same
 _NAMED = 5  # so many of a kind are listed
+_STILL = 0.01  # of a range: a robot that moves less within an episode stands still
+_IDLE = 1e-3  # of the room for actions: actions that differ by less are all the same
 
 
 def check_recording(
@@ -32,6 +34,8 @@ def check_recording(
     if not any(finding.refused for finding in found):
         found += _worth(recording.trajectories, settings or CustomSettings())
         found += _constant(recording.trajectories)
+        found += _still(recording.trajectories, facts)
+        found += _copied(recording.trajectories)
         found += _duplicates(recording.trajectories)
     return found
 
@@ -93,14 +97,9 @@ def _bounds(
 
 def _numbers(trajectories: list[Trajectory]) -> Iterator[Finding]:
     """Report NaN and infinity."""
-    for trajectory in trajectories:
-        for what in ("observations", "actions", "rewards"):
-            values = getattr(trajectory, what)
-            if values is not None and not np.isfinite(values).all():
-                bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-                text = f"{trajectory.name}: {what} hold NaN or infinity, first in row"
-                yield Finding(f"{text} {int(bad.argmax())}", refused=True)
-                return
+    reason = next(filter(None, map(not_finite, trajectories)), None)
+    if reason:
+        yield Finding(f"{reason} (--skip-broken leaves such episodes out)", refused=True)
 
 
 def _worth(trajectories: list[Trajectory], settings: CustomSettings) -> Iterator[Finding]:
@@ -142,6 +141,47 @@ def _constant(trajectories: list[Trajectory]) -> Iterator[Finding]:
             f"observations never change in these of their {len(low)} numbers, counted from 0: "
             f"{_list(constant)}; a sensor that was off misleads the policy once it is on"
         )
+
+
+def _still(trajectories: list[Trajectory], facts: Facts | None) -> Iterator[Finding]:
+    """Report a robot that does not move, and actions that are always the same."""
+    spans = np.array([np.ptp(trajectory.observations, axis=0) for trajectory in trajectories])
+    everything = np.concatenate([trajectory.observations for trajectory in trajectories])
+    room = np.ptp(everything, axis=0)
+    moving = np.median(spans, axis=0)[room > 0] / room[room > 0]
+    if len(moving) and moving.max() < _STILL:
+        yield Finding(
+            f"within an episode the observations move by {100 * moving.max():.2g}% of their range "
+            "over all episodes, or less: does the robot stand still in these recordings?"
+        )
+    actions = np.concatenate([trajectory.actions for trajectory in trajectories])
+    low, high = actions.min(axis=0), actions.max(axis=0)
+    free = np.zeros(len(low)) if facts is None else facts.action_high - facts.action_low
+    if (high - low <= _IDLE * np.where(np.isfinite(free), free, 0.0)).all():
+        yield Finding(
+            f"the actions are always the same (number 0 goes from {low[0]:g} to {high[0]:g}): are "
+            "they what was commanded? There is nothing to imitate"
+        )
+
+
+def _copied(trajectories: list[Trajectory]) -> Iterator[Finding]:
+    """Report actions that are numbers of the observation at the same step."""
+    actions = np.concatenate([trajectory.actions for trajectory in trajectories])
+    seen = np.concatenate([trajectory.observations[:-1] for trajectory in trajectories])
+    if len(actions) < 2 or not np.ptp(actions, axis=0).any():
+        return
+    places = []
+    for column in actions.T:
+        near = np.flatnonzero((seen[:2] == column[:2, None]).all(axis=0))
+        same = [place for place in near if np.array_equal(seen[:, place], column)]
+        if not same:
+            return
+        places.append(same[0])
+    yield Finding(
+        "the actions equal the observations of the same step (numbers "
+        f"{_list(np.array(places))} of them): such actions keep the robot where it is; record what "
+        "was commanded, or the observation that follows"
+    )
 
 
 def _duplicates(trajectories: list[Trajectory]) -> Iterator[Finding]:
