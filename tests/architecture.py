@@ -17,7 +17,8 @@ PACKAGE = "driftpolicy"
 # package's __init__ is the room "driftpolicy".
 ROOMS = [
     *("errors", "flags", "importing", "batch", "scaling", "progress", "drifting", "networks"),
-    *("agents", "data", "envs", "tasks", "presets", "config", "runs", "training", "policy", "api"),
+    *("agents", "data", "envs", "tasks", "presets", "config", "settings"),
+    *("runs", "training", "policy", "api"),
     *("suites", "report", "deploy", "export", "driftpolicy", "cli"),
 ]
 # Reading the version is no dependency on what the package offers.
