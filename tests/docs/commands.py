@@ -39,6 +39,7 @@ SMALL = {
     "train --preset quickstart": WHOLE,
     "train": [*TINY, *STOP],
     "resume": STOP,
+    "compare": [],
     "eval": ["--episodes", "1"],
     "export": ["--states", "10"],
     "data collect": ["--episodes", "1", "--processes", "1", "--episode-steps", "12", "--overwrite"],
