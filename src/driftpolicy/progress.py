@@ -28,6 +28,14 @@ def format_bytes(count: int | float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" or count >= 99.95 else f"{count:.3g} {unit}"
 
 
+def format_count(count: int) -> str:
+    """Write a number of steps in a few characters, rounded down: ``600``, ``6.5k``, ``1.25M``."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{int(1000 * count / size) / 1000:.4g}{unit}"
+    return str(count)
+
+
 def format_seconds(seconds: int | float) -> str:
     """Write a duration as ``5 s``, ``4 min 05 s``, ``3 h 07 min``."""
     whole = round(seconds)

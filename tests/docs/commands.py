@@ -40,6 +40,8 @@ SMALL = {
     "train": [*TINY, *STOP],
     "resume": STOP,
     "compare": [],
+    "runs": [],
+    "watch": [],
     "eval": ["--episodes", "1"],
     "export": ["--states", "10"],
     "data collect": ["--episodes", "1", "--processes", "1", "--episode-steps", "12", "--overwrite"],

@@ -18,6 +18,8 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "eval": "evaluate a trained policy, film it",
     "export": "write a trained policy as an ONNX file, for a robot",
+    "runs": "list the runs of a folder and how they are doing",
+    "watch": "follow a run",
     "compare": "show what differs between two runs",
     "data": "collect, inspect or download prior data",
     "benchmark": "run a suite of runs and make its table, curves and page",
