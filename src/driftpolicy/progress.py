@@ -3,11 +3,21 @@
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column
 from rich.text import Text
 
@@ -44,6 +54,22 @@ def format_seconds(seconds: int | float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@contextmanager
+def busy(label: str, *, stream: Any = None) -> Iterator[None]:
+    """Show on a terminal that something is under way that nobody can count, and for how long.
+
+    Args:
+        label: what it is.
+        stream: a text file, by default stderr; if it is no terminal, nothing is shown.
+    """
+    console = Console(file=stream or sys.stderr)
+    columns = (SpinnerColumn(), TextColumn(escape(label)), TimeElapsedColumn())
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with shown:
+        shown.add_task("", total=None)
+        yield
 
 
 class JobProgress:

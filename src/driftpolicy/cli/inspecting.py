@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.errors import UserError
+from driftpolicy.progress import busy
 from driftpolicy.tasks.benchmark import Section
 from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.registry import benchmark_of, benchmark_of_data, find_task
@@ -22,7 +23,9 @@ def inspect(options: argparse.Namespace) -> int:
     if options.env:
         task = custom_task(options.env)
         benchmark = benchmark_of(task)
-    _print(benchmark.inspect(options.file, task))
+    with busy("reading"):
+        sections = benchmark.inspect(options.file, task)
+    _print(sections)
     return 0
 
 
