@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.errors import UserError
+from driftpolicy.progress import busy
 from driftpolicy.tasks.benchmark import LoadOptions, Section
 from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.registry import benchmark_of, benchmark_of_data, find_task
@@ -22,11 +23,14 @@ def inspect(options: argparse.Namespace) -> int:
     if options.env:
         task = custom_task(options.env)
         benchmark = benchmark_of(task)
-    if options.columns or options.skip_broken:
-        reading = LoadOptions(skip_broken=options.skip_broken)
-        _print(benchmark.inspect_chosen(options.file, task, tuple(options.columns), reading))
-    else:
-        _print(benchmark.inspect(options.file, task))
+    with busy("reading"):
+        if options.columns or options.skip_broken:
+            reading = LoadOptions(skip_broken=options.skip_broken)
+            columns = tuple(options.columns)
+            sections = benchmark.inspect_chosen(options.file, task, columns, reading)
+        else:
+            sections = benchmark.inspect(options.file, task)
+    _print(sections)
     return 0
 
 

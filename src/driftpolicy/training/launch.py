@@ -26,6 +26,7 @@ from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
 from driftpolicy.training.video import film
+from driftpolicy.versions import versions
 
 
 def launch(
@@ -138,6 +139,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
     folder.write_summary(
         {
             "version": __version__,
+            "versions": versions(),
             "task": config.task,
             "method": config.method,
             "seed": config.seed,
