@@ -85,7 +85,7 @@ def top_names(path: Path) -> list[str]:
     try:
         if is_hdf5(path):
             with open_hdf5(path, trusted=True) as file, reading_hdf5(path):
-                return list(file)
+                return [str(name) for name in file]
         return list({name.partition("/")[0]: None for name in _entries(path)})
     except UserError:
         return []
