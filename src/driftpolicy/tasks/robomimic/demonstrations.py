@@ -86,8 +86,9 @@ class DemoFile:
     @property
     def description(self) -> dict[str, Any]:
         """The maker of the file, if it was collected by this program."""
-        stored = self._data.attrs.get("driftpolicy")
-        return dict(json.loads(stored)) if stored else {}
+        with reading_hdf5(self.path):
+            stored = self._data.attrs.get("driftpolicy")
+            return dict(json.loads(stored)) if stored else {}
 
     def masks(self) -> dict[str, list[str]]:
         """Return the named selections of demonstrations: ``train``, ``valid``, operators."""
