@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from driftpolicy.data.files import crc32
+from driftpolicy.data.hdf5 import open_hdf5, reading_hdf5
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.robomimic.environment import (
     OBSERVATION_KEYS,
@@ -49,13 +50,8 @@ class DemoFile:
         Raises:
             UserError: if it is missing, no HDF5, or holds no demonstrations.
         """
-        h5py = _h5py()
         self.path = path
-        try:
-            self._file = h5py.File(path, "r", locking=False)
-        except OSError as error:
-            reason = "no such file" if not path.exists() else f"not a readable HDF5 file ({error})"
-            raise UserError(f"{path}: {reason}") from None
+        self._file = open_hdf5(path, extra="robomimic")
         try:
             self._data = self._file["data"]
             self.names = sorted(self._data, key=_number)
@@ -65,7 +61,7 @@ class DemoFile:
             self.arguments: dict[str, Any] = stated.get("env_kwargs") or {
                 name: value for name, value in stated.items() if name != "env_name"
             }
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, RuntimeError):
             self._file.close()
             raise UserError(f"{path} holds no demonstrations in Robomimic's layout") from None
         version = stated.get("env_version") or self._data.attrs.get("repository_version")
@@ -95,11 +91,12 @@ class DemoFile:
 
     def masks(self) -> dict[str, list[str]]:
         """Return the named selections of demonstrations: ``train``, ``valid``, operators."""
-        masks = self._file.get("mask", {})
-        return {
-            name: sorted((item.decode() for item in masks[name][()]), key=_number)
-            for name in sorted(masks)
-        }
+        with reading_hdf5(self.path):
+            masks = self._file.get("mask", {})
+            return {
+                name: sorted((item.decode() for item in masks[name][()]), key=_number)
+                for name in sorted(masks)
+            }
 
     def select(self, mask: str | None) -> list[str]:
         """Return the demonstrations of a mask, all for None.
@@ -125,6 +122,10 @@ class DemoFile:
         Raises:
             UserError: naming what is missing or does not fit.
         """
+        with reading_hdf5(self.path):
+            return self._read(name)
+
+    def _read(self, name: str) -> Demo:
         group = self._data[name]
         seen = "obs" in group and all(key in group["obs"] for key in OBSERVATION_KEYS)
         wanted = [f"next_obs/{key}" for key in OBSERVATION_KEYS] if seen else ["states"]
@@ -156,14 +157,6 @@ class DemoFile:
     def crc32(self) -> str:
         """Return a checksum of the contents of the file."""
         return crc32([self.path])
-
-
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise UserError("Robomimic's data need h5py: uv sync --extra robomimic") from None
-    return h5py
 
 
 def _number(name: str) -> tuple[str, int]:
