@@ -10,7 +10,8 @@ from rich.console import Console
 
 from driftpolicy import __version__
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.checks import accept, short_episodes
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import accept
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
 from driftpolicy.runs import Run

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from driftpolicy.data.checks import Finding, accept, short_episodes
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import Finding, accept
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.checks import check_recording
 from driftpolicy.tasks.custom.probe import Facts
@@ -159,7 +160,10 @@ def test_not_a_number(part):
     ("facts", "text"),
     [
         (FACTS._replace(observation_dim=4), "observations of 3 numbers, the environment of 4"),
-        (FACTS._replace(action_low=np.zeros(7)), "actions of 2 numbers, the environment of 7"),
+        (
+            FACTS._replace(action_low=np.zeros(7), action_high=np.ones(7)),
+            "actions of 2 numbers, the environment of 7",
+        ),
     ],
 )
 def test_another_environment(facts, text):
@@ -180,3 +184,15 @@ def test_the_first_refusal_is_the_error():
     with pytest.raises(UserError, match=r"^two$"):
         accept([Finding("one"), Finding("two", True), Finding("three", True)])
     assert accept([Finding("one"), Finding("two")]) == ("one", "two")
+
+
+@pytest.mark.parametrize("facts", [FACTS, None])
+def test_a_robot_that_stands_still(facts):
+    still = dataclasses.replace(GOOD[2], actions=np.full_like(GOOD[2].actions, 0.5))
+    text = only(recording(*GOOD[:2], still), facts)
+    assert "the action never changes in 1 of 3 episodes (episode_2)" in text
+    tremble = np.float32([[1e-4, 1e-3]]) * (np.arange(7)[:, None] % 2)  # of ranges 2 and 10
+    trembling = dataclasses.replace(still, actions=np.float32(still.actions + tremble))
+    assert len(found(recording(*GOOD[:2], trembling), facts)) == (facts is not None)
+    single = episode(9, 1)
+    assert found(recording(*GOOD, single), facts) == []
