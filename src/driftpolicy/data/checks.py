@@ -113,7 +113,7 @@ class _Bounds:
             return
         share, worst = self._outside / self._steps, int(self._each.argmax())
         what = (
-            f"{100 * share:.2g}% of the steps have actions outside the environment's bounds: "
+            f"{float(f'{100 * share:.2g}'):g}% of the steps have actions outside the environment's bounds: "
             f"number {worst} goes from {self._extremes.low[worst]:g} to "
             f"{self._extremes.high[worst]:g}, "
             f"allowed are {low[worst]:g} to {high[worst]:g}"
@@ -234,8 +234,8 @@ class _Duplicates:
 
     def see(self, episode: Episode) -> None:
         self._seen += 1
-        digest = hashlib.blake2b(np.ascontiguousarray(episode.observations), digest_size=16)
-        digest.update(np.ascontiguousarray(episode.actions))
+        digest = hashlib.blake2b(episode.observations.tobytes(), digest_size=16)
+        digest.update(episode.actions.tobytes())
         key = digest.digest()
         if key in self._first:
             self._twins.append(f"{episode.name} of {self._first[key]}")

@@ -7,6 +7,7 @@ from driftpolicy.errors import UserError
 
 SKIP = "--skip-broken leaves such episodes out"
 """What to do about broken episodes among whole ones."""
+_NAMED = 5  # so many are listed
 _Read = TypeVar("_Read")
 
 
@@ -62,8 +63,12 @@ def leave_out(
         skip: whether to leave them out.
         warn: called with a line for each that is left out.
     """
-    if not skip:
-        return [Finding(f"{text} ({SKIP})", refused=True) for text in broken.values()]
-    for text in broken.values():
-        warn(f"left out: {text}")
-    return []
+    if skip:
+        for text in broken.values():
+            warn(f"left out: {text}")
+        return []
+    texts = list(broken.values())
+    if texts:
+        more = f"{len(texts) - 1:,} more are broken; " if len(texts) > 1 else ""
+        texts[0] += f" ({more}{SKIP})"
+    return [Finding(text, refused=True) for text in texts[:_NAMED]]
