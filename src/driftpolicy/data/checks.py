@@ -112,8 +112,9 @@ class _Bounds:
         if low is None or high is None or not self._outside:
             return
         share, worst = self._outside / self._steps, int(self._each.argmax())
+        percent = float(f"{100 * share:.2g}")
         what = (
-            f"{float(f'{100 * share:.2g}'):g}% of the steps have actions outside the environment's bounds: "
+            f"{percent:g}% of the steps have actions outside the environment's bounds: "
             f"number {worst} goes from {self._extremes.low[worst]:g} to "
             f"{self._extremes.high[worst]:g}, "
             f"allowed are {low[worst]:g} to {high[worst]:g}"

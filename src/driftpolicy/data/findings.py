@@ -5,8 +5,8 @@ from typing import NamedTuple, TypeVar
 
 from driftpolicy.errors import UserError
 
-SKIP = "--skip-broken leaves such episodes out"
-"""What to do about broken episodes among whole ones."""
+SKIP = "--skip-broken leaves out what is broken"
+"""What to do about broken episodes or shards among whole ones."""
 _NAMED = 5  # so many are listed
 _Read = TypeVar("_Read")
 
