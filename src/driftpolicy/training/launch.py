@@ -22,7 +22,7 @@ from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
-from driftpolicy.training.prior_data import find_data, load_data
+from driftpolicy.training.prior_data import find_data, load_data, require_fit
 from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
@@ -69,6 +69,7 @@ def launch(
             console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
         task = config.configured_task(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
+        require_fit(dataset, workers, path)
         stack.enter_context(stop.listening())
         runs: list[RunState] = []
         records: list[Records] = []

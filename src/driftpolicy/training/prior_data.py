@@ -6,6 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from driftpolicy.config import TrainConfig
+from driftpolicy.data.transitions import Prior
+from driftpolicy.envs.episodes import EpisodeRunner
+from driftpolicy.envs.parallel import Workers
+from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
 from driftpolicy.tasks.registry import benchmark_of, missing_data
@@ -32,6 +36,23 @@ def find_data(config: TrainConfig, console: Console) -> Path:
         for count in counts:
             progress.update(count)
     return path
+
+
+def require_fit(prior: Prior, workers: Workers[EpisodeRunner], path: Path) -> None:
+    """Hold the sizes of prior data against the environment, before a step is made.
+
+    Whoever reads the data may have done so already; nobody has to.
+
+    Raises:
+        UserError: if they differ, or the environment cannot be made.
+    """
+    sizes = {"observations": prior.observation_dim, "actions": prior.action_dim}
+    for what, needed in workers.call(0, EpisodeRunner.sizes).items():
+        if sizes[what] != needed:
+            raise UserError(
+                f"{path}: the data have {what} of {sizes[what]} numbers, the environment of "
+                f"{needed}: are they of another environment?"
+            )
 
 
 def load_data(config: TrainConfig, path: Path, console: Console) -> LoadedData:

@@ -15,6 +15,8 @@ from driftpolicy.tasks.robomimic.benchmark import Robomimic
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
 from tests.data.serving import download
 
+pytestmark = pytest.mark.usefixtures("without_robosuite")
+
 LIFT = find_task("lift-mh-low_dim")
 WIDTHS = {"robot0_eef_pos": 3, "robot0_eef_quat": 4, "robot0_gripper_qpos": 2, "object": 10}
 STEPS = {0: 4, 2: 5, 10: 3, 1: 6}

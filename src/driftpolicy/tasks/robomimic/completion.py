@@ -25,6 +25,7 @@ class Completion:
         self._file = file
         self._replayer: Replayer | str | None = None
         self._ways: Counter[str] = Counter()
+        self._reason = ""
 
     def __call__(self, demo: Demo) -> Demo:
         """Return a demonstration with T+1 observations and with rewards.
@@ -44,8 +45,8 @@ class Completion:
         if demo.states is not None:
             try:
                 return self._simulator().add_last(demo), "replayed"
-            except UserError:
-                pass  # states of another scene or version: findings() says what stands in
+            except UserError as error:  # states of another scene or version
+                self._reason = self._reason or str(error).removeprefix(f"{self._file.path}: ")
         if rewards[-1] >= 1.0:
             again = np.concatenate([observations, observations[-1:]])
             return dataclasses.replace(demo, observations=again), "repeated"
@@ -70,10 +71,11 @@ class Completion:
 
     def findings(self) -> list[Finding]:
         """Report how the observations after the last actions came about, where none are stored."""
+        reason = f" (their states do not help: {self._reason})" if self._reason else ""
         return [
             Finding(
                 f"next_obs is missing in {count:,} demonstrations: their last observations are "
-                f"{_WAYS[way]}"
+                f"{_WAYS[way]}{reason}"
             )
             for way, count in self._ways.items()
         ]

@@ -171,9 +171,9 @@ def _read(file: DemoFile, name: str, completion: Completion | None) -> Demo:
     """Read a demonstration, complete it if that is asked for, and refuse NaN in it."""
     try:
         demo = file.demo(name)
+        demo = completion(demo) if completion else demo
     except UserError as error:  # the file is named by whoever shows this
         raise UserError(str(error).removeprefix(f"{file.path}: ")) from None
-    demo = completion(demo) if completion else demo
     episode = _episode(demo)
     if episode is not None and (bad := not_finite(episode)):
         raise UserError(bad)
