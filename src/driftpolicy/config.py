@@ -74,12 +74,15 @@ class TrainConfig:
     data_cache: str | None = None
     """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
     skip_broken: bool = False
-    """Leave out shards, and with --env episodes, that are broken instead of stopping there."""
+    """Leave out shards and episodes that are broken, a line each, instead of stopping there."""
     online_prior: int = 1_000_000
     """Transitions of data in shards that stay beside the replay online, the first ones; 0 keeps
     all. Data in one file stay whole."""
     data_mask: str | None = None
     """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
+    sparse: bool = False
+    """OGBench: the reward is -1 until success and 0 on success, in the data and the environment;
+    off: minus the number of things out of place."""
     action_bounds: Literal["space", "data"] = "space"
     """With --env: actions are scaled to [-1, 1] from the action space's bounds, or the data's."""
     normalise_observations: bool = False
@@ -134,18 +137,22 @@ class TrainConfig:
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
         parse_columns(self.columns)
+        known = task.sparse is not None
+        require(self, "sparse", known or not self.sparse, f"left out: {task.name} has no such form")
         for name in _CUSTOM_FIELDS if task.custom is None else ():
             default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default
             require(self, name, kept, f"{default} without an environment of your own")
 
     def configured_task(self, scaling: Scaling | None = None) -> Task:
-        """Return the task, with this config's settings if the environment is the user's own.
+        """Return the task, with this config's settings: of its rewards, or of a custom environment.
 
         Args:
             scaling: how the environment's data are scaled, once they have been read.
         """
         task = find_task(self.task)
+        if self.sparse:
+            task = dataclasses.replace(task, sparse=True)
         if task.custom is None:
             return task
         chosen = {name: getattr(self, name) for name in _CUSTOM_FIELDS}

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from driftpolicy.errors import UserError
 from driftpolicy.progress import busy
-from driftpolicy.tasks.benchmark import LoadOptions, Section
+from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
 from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.registry import benchmark_of, benchmark_of_data, find_task
 
 
 def inspect(options: argparse.Namespace) -> int:
-    """Print a table of what is in a file."""
+    """Print a table of what is in a file; return 1 if it says that training is refused."""
     task = find_task(options.task) if options.task else None
     benchmark = benchmark_of_data(Path(options.file).expanduser())
     if task and (options.env or benchmark_of(task) is not benchmark):
@@ -31,7 +31,8 @@ def inspect(options: argparse.Namespace) -> int:
         else:
             sections = benchmark.inspect(options.file, task)
     _print(sections)
-    return 0
+    refused = any(isinstance(section, Checks) and section.refused for section in sections)
+    return 1 if refused else 0
 
 
 def _print(sections: Sequence[Section]) -> None:

@@ -21,7 +21,7 @@ from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
-from driftpolicy.training.prior_data import load_data_of_each
+from driftpolicy.training.prior_data import load_data_of_each, require_fit
 from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
@@ -98,6 +98,7 @@ def _open_runs(
         if id(prior) not in workers:
             task = config.configured_task(prior.scaling)
             workers[id(prior)] = stack.enter_context(evaluation_workers(task, config.processes))
+            require_fit(prior, workers[id(prior)])
     stack.enter_context(stop.listening())
     records = []
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):

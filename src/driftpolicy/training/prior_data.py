@@ -7,13 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.checks import accept, short_episodes
-from driftpolicy.data.transitions import Dataset
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import accept
+from driftpolicy.data.transitions import Dataset, Prior
+from driftpolicy.envs.episodes import EpisodeRunner
+from driftpolicy.envs.parallel import Workers
+from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
 from driftpolicy.tasks.registry import benchmark_of, missing_data
 
-_OF_DATA = ("data", "data_mask", "data_cache", "skip_broken", "collect_episodes")
+_OF_DATA = ("data", "data_mask", "data_cache", "skip_broken", "collect_episodes", "columns")
 
 
 def find_data(config: TrainConfig, console: Console) -> Path:
@@ -37,6 +41,23 @@ def find_data(config: TrainConfig, console: Console) -> Path:
         for count in counts:
             progress.update(count)
     return path
+
+
+def require_fit(prior: Prior, workers: Workers[EpisodeRunner]) -> None:
+    """Hold the sizes of prior data against the environment, before a step is made.
+
+    Whoever reads the data may have done so already; nobody has to.
+
+    Raises:
+        UserError: if they differ, or the environment cannot be made.
+    """
+    sizes = {"observations": prior.observation_dim, "actions": prior.action_dim}
+    for what, needed in workers.call(0, EpisodeRunner.sizes).items():
+        if sizes[what] != needed:
+            raise UserError(
+                f"the prior data have {what} of {sizes[what]} numbers, the environment of "
+                f"{needed}: are they of another environment?"
+            )
 
 
 def load_data_of_each(configs: Sequence[TrainConfig], console: Console) -> list[LoadedData]:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from driftpolicy.data.episodes import not_finite
 from driftpolicy.errors import UserError, listing
 from driftpolicy.tasks.custom.columns import WIDE, Columns, choose_columns
 from driftpolicy.tasks.custom.recording import (
     Recording,
     Trajectory,
-    not_finite,
     require_numbers,
     trajectory,
 )
