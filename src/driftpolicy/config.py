@@ -12,6 +12,7 @@ from driftpolicy.agents.config import choice, require
 from driftpolicy.errors import UserError
 from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published_settings
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.task import CustomSettings, Task
 
@@ -92,6 +93,9 @@ class TrainConfig:
     """With --env, if its info has no success: the return from which an episode counts as one."""
     max_episode_steps: int | None = None
     """With --env: truncate episodes after so many steps; default: the environment's own limit."""
+    columns: tuple[str, ...] = ()
+    """With --env: the data's columns of which observation and action are made, joined in order, as
+    observation=state,environment_state action=action; default: those of the format."""
     collect_episodes: int = 0
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2
@@ -134,6 +138,7 @@ class TrainConfig:
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
         known = task.sparse is not None
         require(self, "sparse", known or not self.sparse, f"left out: {task.name} has no such form")
+        parse_columns(self.columns)
         for name in _CUSTOM_FIELDS if task.custom is None else ():
             default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default

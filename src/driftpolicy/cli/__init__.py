@@ -5,12 +5,13 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
 
 from driftpolicy import __version__
-from driftpolicy.errors import FieldError, UserError
+from driftpolicy.errors import FieldError, UserError, in_brief
 from driftpolicy.flags import flag
 
 COMMANDS = {
@@ -55,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except UserError as error:
         print(f"dfp: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(
+            f"dfp: {in_brief(error.filename, 60)} is no name that a file can have", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("dfp: interrupted", file=sys.stderr)

@@ -63,6 +63,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     inspecting.add_argument(
         "--env", metavar="ID", help="compare data of your own with this environment of your own"
     )
+    inspecting.add_argument(
+        "--columns",
+        nargs="+",
+        default=(),
+        metavar="X",
+        help="what data of your own are made of: observation=state,environment_state action=action",
+    )
+    inspecting.add_argument(
+        "--skip-broken", action="store_true", help="leave out what is broken, a line each"
+    )
     inspecting.set_defaults(act=inspect)
 
     summary = "replay recorded actions and see whether the file fits this simulator"

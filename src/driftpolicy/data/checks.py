@@ -1,23 +1,24 @@
 """What is usually wrong with prior data, episode by episode.
 
-The checks see one episode after another and keep no rows: of an episode there remain its checksum
-and what it adds to a handful of extremes, so data of any size pass in one walk.
+The checks see one episode after another and keep no rows: of an episode there remain its checksum,
+how far its observations go, and what it adds to a handful of extremes. So data of any size pass in
+one walk.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from driftpolicy.data.episodes import Episode, not_finite
-from driftpolicy.data.findings import Finding
+from driftpolicy.data.findings import SKIP, Finding
+from driftpolicy.data.motion import Copied, Extremes, Still
 from driftpolicy.errors import listing
 
 _FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
 _ROUNDING = 1e-5  # of a range: not outside
-_STILL = 1e-3  # of a range: no motion
 _NAMED = 5  # so many of a kind are listed
 
 
@@ -44,7 +45,13 @@ def check_episodes(episodes: Iterable[Episode], demands: Demands) -> list[Findin
         demands: what they are held against.
     """
     first, bounds = [_Bounds(demands), _Numbers()], demands.action_low
-    others = [_Worth(demands), _Constant(), _Still(demands), _Duplicates()]
+    others = [
+        _Worth(demands),
+        _Constant(),
+        Still(demands.action_low, demands.action_high),
+        Copied(),
+        _Duplicates(),
+    ]
     wide = demands.observation_dim, None if bounds is None else len(bounds)
     for episode in episodes:
         here = episode.observations.shape[1], episode.actions.shape[1]
@@ -73,19 +80,7 @@ class _Numbers:
 
     def findings(self) -> Iterator[Finding]:
         if self._found:
-            yield Finding(self._found, refused=True)
-
-
-class _Extremes:
-    """The least and the greatest value of each number in rows."""
-
-    def __init__(self):
-        self.low: Any = np.inf
-        self.high: Any = -np.inf
-
-    def see(self, rows: np.ndarray) -> None:
-        self.low = np.minimum(self.low, rows.min(axis=0))
-        self.high = np.maximum(self.high, rows.max(axis=0))
+            yield Finding(f"{self._found} ({SKIP})", refused=True)
 
 
 class _Bounds:
@@ -94,7 +89,7 @@ class _Bounds:
     def __init__(self, demands: Demands):
         self._demands = demands
         self._steps, self._outside, self._each = 0, 0, np.zeros(0, int)
-        self._extremes = _Extremes()
+        self._extremes = Extremes()
 
     def see(self, episode: Episode) -> None:
         low, high = self._demands.action_low, self._demands.action_high
@@ -136,7 +131,7 @@ class _Worth:
 
     def __init__(self, demands: Demands):
         self._rewards = demands.rewards
-        self._extremes = _Extremes()
+        self._extremes = Extremes()
         self._lengths: set[int] = set()
         self._longest = self._ended = 0
         self._stated, self._success, self._at_end = False, False, False
@@ -185,7 +180,7 @@ class _Constant:
     """Reports numbers of observations that never change."""
 
     def __init__(self):
-        self._extremes = _Extremes()
+        self._extremes = Extremes()
 
     def see(self, episode: Episode) -> None:
         self._extremes.see(episode.observations)
@@ -197,31 +192,6 @@ class _Constant:
                 f"observations never change in these of their {self._extremes.low.size} numbers, "
                 f"counted from 0: {listing(constant, _NAMED)}; a sensor that was off misleads the "
                 "policy once it is on"
-            )
-
-
-class _Still:
-    """Reports episodes whose action never changes."""
-
-    def __init__(self, demands: Demands):
-        self._least: Any = 0.0
-        if demands.action_low is not None and demands.action_high is not None:
-            spread = _STILL * (demands.action_high - demands.action_low)
-            self._least = np.where(np.isfinite(spread), spread, 0.0)
-        self._still: list[str] = []
-        self._seen = 0
-
-    def see(self, episode: Episode) -> None:
-        self._seen += 1
-        if len(episode.actions) > 1 and (np.ptp(episode.actions, axis=0) <= self._least).all():
-            self._still.append(episode.name)
-
-    def findings(self) -> Iterator[Finding]:
-        if self._still:
-            yield Finding(
-                f"the action never changes in {len(self._still):,} of {self._seen:,} episodes "
-                f"({listing(self._still, _NAMED)}): does the robot stand still there, or was "
-                "something else recorded?"
             )
 
 

@@ -6,7 +6,7 @@ import mmap
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -77,9 +77,19 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, what: str = "data
 
 
 def read_npz(
-    path: Path, *, what: str = "data file", only: tuple[str, ...] = ("",)
+    path: Path,
+    *,
+    what: str = "data file",
+    only: tuple[str, ...] = ("",),
+    names: Container[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Read the arrays whose names start with one of ``only``, their checksums verified.
+    """Read arrays, their checksums verified.
+
+    Args:
+        path: of the file.
+        what: it is, for messages.
+        only: read what starts with one of these.
+        names: and is among these; None: all.
 
     Raises:
         UserError: if the file is missing, truncated, damaged, holds pickled objects, or is no npz.
@@ -90,6 +100,7 @@ def read_npz(
             name: entry
             for entry in archive.infolist()
             if (name := entry.filename.removesuffix(".npy")).startswith(only)
+            and (names is None or name in names)
         }
         require_plausible(path, sum(entry.file_size for entry in wanted.values()), what=what)
         objects = [name for name, entry in wanted.items() if _head(archive, entry).dtype.hasobject]
@@ -113,6 +124,7 @@ class ObjectArrays(UserError):
             f"{what} {path} holds arrays of Python objects ({listing(names)}), which are pickled "
             "and never read; store plain arrays of numbers"
         )
+        self.names = names
 
 
 def require_plausible(path: Path, claimed: int, *, what: str = "data file") -> None:
@@ -275,7 +287,9 @@ def _reading(path: Path, what: str):
     """Open an archive; any error in the body of ``with`` is blamed on the file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(entry.comment for entry in archive.infolist()):  # would hide entries behind it
+            entries = archive.infolist()
+            twice = len(set(archive.namelist())) < len(entries)
+            if twice or any(entry.comment for entry in entries):  # would hide entries behind it
                 raise ValueError("a damaged directory")
             yield archive
     except UserError:

@@ -21,6 +21,8 @@ class CustomSettings:
     """The return from which an episode counts as a success; None: ``info`` says it."""
     max_episode_steps: int | None = None
     """A time limit in steps; None: that of the environment."""
+    columns: tuple[str, ...] = ()
+    """What the data's columns are, as ``observation=state,goal``; (): as their format has it."""
     scaling: Scaling | None = None
     """The scaling between the user's units and the agent's; None leaves everything as it is."""
 

@@ -33,8 +33,7 @@ def check_recording(
         action_low=facts.action_low,
         action_high=facts.action_high,
     )
-    found = check_episodes(recording.trajectories, demands)
-    return [*_environment(recording, facts), *found]
+    return [*check_episodes(recording.trajectories, demands), *_environment(recording, facts)]
 
 
 def _environment(recording: Recording, facts: Facts) -> Iterator[Finding]:
