@@ -95,6 +95,9 @@ def test_every_error_is_one_line(path, kind):
     assert len(str(error.value)) < 500
     path.write_bytes(path.read_bytes()[:-40])
     assert "truncated" in refusal(path)
+    with h5py.File(path, "w") as file:
+        file[b"episode_\xff"] = np.zeros(3)
+    assert "damaged" in refusal(path)
     assert "no such file" in refusal(path.with_name("b"))
     assert "Is a directory" in refusal(path.parent)
 

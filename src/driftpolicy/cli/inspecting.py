@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.errors import UserError
+from driftpolicy.progress import busy
 from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
 from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.registry import benchmark_of, benchmark_of_data, find_task
@@ -22,11 +23,13 @@ def inspect(options: argparse.Namespace) -> int:
     if options.env:
         task = custom_task(options.env)
         benchmark = benchmark_of(task)
-    if options.columns or options.skip_broken:
-        reading = LoadOptions(skip_broken=options.skip_broken)
-        sections = benchmark.inspect_chosen(options.file, task, tuple(options.columns), reading)
-    else:
-        sections = benchmark.inspect(options.file, task)
+    with busy("reading"):
+        if options.columns or options.skip_broken:
+            reading = LoadOptions(skip_broken=options.skip_broken)
+            columns = tuple(options.columns)
+            sections = benchmark.inspect_chosen(options.file, task, columns, reading)
+        else:
+            sections = benchmark.inspect(options.file, task)
     _print(sections)
     refused = any(isinstance(section, Checks) and section.refused for section in sections)
     return 1 if refused else 0

@@ -103,15 +103,19 @@ def read_npz(
             and (names is None or name in names)
         }
         require_plausible(path, sum(entry.file_size for entry in wanted.values()), what=what)
-        objects = [name for name, entry in wanted.items() if _head(archive, entry).dtype.hasobject]
-        if objects:
-            raise ObjectArrays(path, objects, what=what)
+        objects = []
         for name, entry in wanted.items():
             with archive.open(entry) as member:
+                if _head(member, entry).dtype.hasobject:
+                    objects.append(name)
+                    continue
+                member.seek(0)
                 arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
                 # The checksum is compared when the last byte has been read.
                 if member.read(1):
                     raise ValueError(f"{entry.filename} is longer than its array")
+        if objects:
+            raise ObjectArrays(path, objects, what=what)
     return arrays
 
 
@@ -198,7 +202,9 @@ def member_shape(path: Path, name: str, *, what: str = "data file") -> tuple[int
         UserError: if the file is missing, truncated or no npz, or has no such array.
     """
     with _reading(path, what) as archive:
-        return _head(archive, archive.getinfo(f"{name}.npy")).shape
+        entry = archive.getinfo(f"{name}.npy")
+        with archive.open(entry) as member:
+            return _head(member, entry).shape
 
 
 class Head(NamedTuple):
@@ -214,12 +220,13 @@ def heads(path: Path, *, what: str = "data file") -> dict[str, Head]:
     Raises:
         UserError: if the file is missing, truncated or no npz.
     """
+    found = {}
     with _reading(path, what) as archive:
-        return {
-            entry.filename.removesuffix(".npy"): _head(archive, entry)
-            for entry in archive.infolist()
-            if entry.filename.endswith(".npy")
-        }
+        for entry in archive.infolist():
+            if entry.filename.endswith(".npy"):
+                with archive.open(entry) as member:
+                    found[entry.filename.removesuffix(".npy")] = _head(member, entry)
+    return found
 
 
 class MappedRows:
@@ -272,11 +279,10 @@ def _read_head(member: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     return read(member)
 
 
-def _head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Head:
-    """Return shape and type of a stored array, once it is clear that they are of its true size."""
-    with archive.open(entry) as member:
-        shape, _, dtype = _read_head(member)
-        rest = entry.file_size - member.tell()
+def _head(member: Any, entry: zipfile.ZipInfo) -> Head:
+    """Read shape and type of an opened member, once it is clear that they are of its true size."""
+    shape, _, dtype = _read_head(member)
+    rest = entry.file_size - member.tell()
     if not dtype.hasobject and math.prod(shape) * dtype.itemsize != rest:
         raise ValueError(f"{entry.filename} claims the shape {shape} in {rest} bytes")
     return Head(shape, dtype)

@@ -79,7 +79,7 @@ def _size(path: Path, file: Any, what: str) -> int:
     file.id.links.visit(lambda name, link: links.append((name, link.type)), info=True)
     bytes_of: dict[int, int] = {}
     for name, kind in links:
-        shown = in_brief(name.decode(errors="replace"), 60)
+        shown = in_brief(name.decode(), 60)  # a name that is no text is damage
         if kind not in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
             raise UserError(f"{what} {path}: {shown} is a link to another file: copy it into this")
         try:

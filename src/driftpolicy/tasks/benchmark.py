@@ -214,7 +214,7 @@ class Benchmark(ABC):
     def inspect_chosen(
         self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
     ) -> list[Section]:
-        """Say what is in data, read as the user says.
+        """Say what is in recordings of the user's own, read as the user says.
 
         Args:
             source: as :meth:`inspect` has it.

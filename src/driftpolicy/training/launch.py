@@ -26,6 +26,7 @@ from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
 from driftpolicy.training.video import film
+from driftpolicy.versions import versions
 
 
 def launch(
@@ -97,7 +98,7 @@ def _open_runs(
         if id(prior) not in workers:
             task = config.configured_task(prior.scaling)
             workers[id(prior)] = stack.enter_context(evaluation_workers(task, config.processes))
-            require_fit(prior, workers[id(prior)], task)
+            require_fit(prior, workers[id(prior)])
     stack.enter_context(stop.listening())
     records = []
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
@@ -139,6 +140,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
     folder.write_summary(
         {
             "version": __version__,
+            "versions": versions(),
             "task": config.task,
             "method": config.method,
             "seed": config.seed,

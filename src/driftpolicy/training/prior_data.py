@@ -16,9 +16,8 @@ from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
 from driftpolicy.tasks.registry import benchmark_of, missing_data
-from driftpolicy.tasks.task import Task
 
-_OF_DATA = ("data", "data_mask", "data_cache", "skip_broken", "collect_episodes")
+_OF_DATA = ("data", "data_mask", "data_cache", "skip_broken", "collect_episodes", "columns")
 
 
 def find_data(config: TrainConfig, console: Console) -> Path:
@@ -44,7 +43,7 @@ def find_data(config: TrainConfig, console: Console) -> Path:
     return path
 
 
-def require_fit(prior: Prior, workers: Workers[EpisodeRunner], task: Task) -> None:
+def require_fit(prior: Prior, workers: Workers[EpisodeRunner]) -> None:
     """Hold the sizes of prior data against the environment, before a step is made.
 
     Whoever reads the data may have done so already; nobody has to.
@@ -56,8 +55,8 @@ def require_fit(prior: Prior, workers: Workers[EpisodeRunner], task: Task) -> No
     for what, needed in workers.call(0, EpisodeRunner.sizes).items():
         if sizes[what] != needed:
             raise UserError(
-                f"the data have {what} of {sizes[what]} numbers, the environment of {task.name} "
-                f"of {needed}: are they of another environment?"
+                f"the prior data have {what} of {sizes[what]} numbers, the environment of "
+                f"{needed}: are they of another environment?"
             )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from driftpolicy.data import files
 from driftpolicy.errors import FieldError, UserError
 from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.custom.formats import format_of
@@ -122,7 +123,7 @@ def test_a_broken_episode_is_named_and_can_be_left_out(tmp_path, file, what):
         message = refusal(path)
         assert REASONS[what] in message
         assert "episode_4" in message
-        assert "(--skip-broken leaves out what is broken)" in message
+        assert "(--skip-broken leaves such episodes out)" in message
     lines: list[str] = []
     recording = read(path, skip_broken=True, warn=lines.append)
     assert names(recording) == [f"episode_{i}" for i in (0, 1, 2, 3, 5)]
@@ -262,7 +263,25 @@ def test_lists_of_several_lengths_are_refused(tmp_path):
     assert "action has from 1 to 3 numbers in a row" in refusal(folder)
 
 
+def test_parquet_that_claims_more_than_it_can_hold(tmp_path, monkeypatch):
+    folder = write_lerobot(tmp_path / "a", EPISODES, "v2.1")
+    monkeypatch.setattr(files, "LARGE", 100)
+    monkeypatch.setattr(files, "COMPRESSION", 0)
+    assert "claims 256 bytes of numbers in" in refusal(folder)
+
+
 # Minari
+
+
+def test_minari_in_other_files_is_refused(tmp_path):
+    """Minari leaves out what is behind a link to a file that is missing."""
+    folder = write_minari(tmp_path, EPISODES, "home-v0", "hdf5")
+    import h5py
+
+    with h5py.File(folder / "data" / "main_data.hdf5", "a") as file:
+        del file["episode_1/rewards"]
+        file["episode_1/rewards"] = h5py.ExternalLink("gone.hdf5", "/rewards")
+    assert "episode_1/rewards is a link to another file" in refusal(folder)
 
 
 def test_successes_of_minari_are_one_for_each_step(tmp_path):

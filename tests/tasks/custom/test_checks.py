@@ -125,7 +125,7 @@ def test_constant_observations():
     assert found(recording(*changing)) == []
 
 
-def test_a_robot_that_stands_still():
+def test_a_robot_that_hardly_moves():
     still = [
         dataclasses.replace(
             t, observations=np.float32(number + 1e-3 * t.observations), name=f"episode_{number}"
@@ -133,12 +133,6 @@ def test_a_robot_that_stands_still():
         for number, t in enumerate(GOOD)
     ]
     assert "within an episode the observations move by" in only(recording(*still))
-    idle = [dataclasses.replace(t, actions=np.full_like(t.actions, 0.5)) for t in GOOD]
-    assert "the actions are always the same (number 0 goes from 0.5" in only(recording(*idle))
-    for t in idle:
-        t.actions[0] += 1e-4  # a thousandth of what is possible is no motion
-    assert "the actions are always the same" in only(recording(*idle))
-    assert found(recording(*idle), None) == []  # nobody knows what is possible
 
 
 def test_actions_that_are_observations():
@@ -213,7 +207,7 @@ def test_the_first_refusal_is_the_error():
 
 
 @pytest.mark.parametrize("facts", [FACTS, None])
-def test_an_episode_in_which_the_action_never_changes(facts):
+def test_a_robot_that_stands_still(facts):
     still = dataclasses.replace(GOOD[2], actions=np.full_like(GOOD[2].actions, 0.5))
     text = only(recording(*GOOD[:2], still), facts)
     assert "the action never changes in 1 of 3 episodes (episode_2)" in text

@@ -126,7 +126,7 @@ CASES = {
     "states longer": (longer, 1, "demo_2 has 8 actions, but 13 rows of states .--skip-broken"),
     "other width": (wider, 1, "object has 14 numbers, in the environment 10"),
     "several broken": (broken, 1, "demo_0 lacks actions .2 more are broken; --skip-broken"),
-    "a still robot": (still, 0, "the actions are always the same"),
+    "a still robot": (still, 0, "the action never changes in 4 of 4 episodes"),
     "twice": (twins, 0, "copies among 4 episodes: 2 .demo_1 of demo_0, demo_3 of demo_2"),
 }
 

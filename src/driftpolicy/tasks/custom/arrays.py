@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftpolicy.data.files import Head, ObjectArrays, heads, read_npz
+from driftpolicy.data.files import Head, ObjectArrays, checksums, heads, read_npz
 from driftpolicy.data.hdf5 import open_hdf5, reading_hdf5
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.benchmark import HDF5_SUFFIXES
@@ -44,6 +44,23 @@ def list_arrays(path: Path) -> Listing:
         return Listing(found, dict(file.attrs))
 
 
+def list_names(path: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return the names of the arrays in a file and its attributes; of npz no array is looked at.
+
+    Raises:
+        UserError: as :func:`list_arrays`.
+    """
+    if not path.is_dir() and not is_hdf5(path):
+        return _entries(path), {}
+    heads, attributes = list_arrays(path)
+    return list(heads), attributes
+
+
+def _entries(path: Path) -> list[str]:
+    """Return the names of the arrays in an ``.npz`` file."""
+    return [name.removesuffix(".npy") for name in checksums(path)]
+
+
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     """Read the arrays of these names, which :func:`list_arrays` has listed.
 
@@ -68,8 +85,8 @@ def top_names(path: Path) -> list[str]:
     try:
         if is_hdf5(path):
             with open_hdf5(path, trusted=True) as file, reading_hdf5(path):
-                return list(file)
-        return list({name.partition("/")[0]: None for name in heads(path)})
+                return [str(name) for name in file]
+        return list({name.partition("/")[0]: None for name in _entries(path)})
     except UserError:
         return []
 

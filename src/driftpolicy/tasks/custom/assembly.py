@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from driftpolicy.data.episodes import not_finite
-from driftpolicy.data.findings import SKIP
 from driftpolicy.errors import UserError, listing
 from driftpolicy.tasks.custom.columns import WIDE, Columns, choose_columns
 from driftpolicy.tasks.custom.recording import (
@@ -45,7 +44,7 @@ def assemble(where: str, kind: str, stored: Stored, options: ReadOptions) -> Rec
 
     def refuse(error: UserError) -> None:
         if not options.skip_broken:
-            raise UserError(f"{error} ({SKIP})") from None
+            raise UserError(f"{error} (--skip-broken leaves such episodes out)") from None
         broken.append(str(error))
         options.warn(f"left out: {error}")
 

@@ -33,7 +33,8 @@ def check_recording(
         action_low=facts.action_low,
         action_high=facts.action_high,
     )
-    return [*check_episodes(recording.trajectories, demands), *_environment(recording, facts)]
+    found = check_episodes(recording.trajectories, demands)
+    return [*_environment(recording, facts), *found]
 
 
 def _environment(recording: Recording, facts: Facts) -> Iterator[Finding]:

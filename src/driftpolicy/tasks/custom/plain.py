@@ -22,7 +22,7 @@ import numpy as np
 
 from driftpolicy.data.files import write_npz
 from driftpolicy.errors import UserError, in_brief
-from driftpolicy.tasks.custom.arrays import is_hdf5, list_arrays, read_arrays, top_names
+from driftpolicy.tasks.custom.arrays import is_hdf5, list_names, read_arrays, top_names
 from driftpolicy.tasks.custom.format import Format
 from driftpolicy.tasks.custom.recording import trajectory
 from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
@@ -53,10 +53,10 @@ class PlainFormat(Format):
         Raises:
             UserError: if the file is damaged, or its control rate is none.
         """
-        heads, attributes = list_arrays(path)
+        stored, attributes = list_names(path)
         held: dict[str, dict[str, str]] = {}
         others = set()
-        for name in heads:
+        for name in stored:
             episode, _, column = name.partition("/")
             if _EPISODE.fullmatch(episode) and column:
                 held.setdefault(episode, {})[column] = name

@@ -83,7 +83,8 @@ class DemoFile:
     @property
     def description(self) -> dict[str, Any]:
         """The maker of the file, if it was collected by this program."""
-        stored = self._data.attrs.get("driftpolicy")
+        with reading_hdf5(self.path):
+            stored = self._data.attrs.get("driftpolicy")
         try:
             return dict(json.loads(stored)) if stored else {}
         except (TypeError, ValueError):
