@@ -152,7 +152,7 @@ def test_inspect_what_is_chosen(file, renamed, capsys):
         capsys, "data", "inspect", renamed, "--columns", "x"
     )
     np.savez(file.with_name("play.npz"), observations=np.zeros(3), actions=np.zeros(3))
-    assert "--columns and --skip-broken are of data of your own" in fails(
+    assert "--columns is of data of your own" in fails(
         capsys, "data", "inspect", file.with_name("play.npz"), *CHOSEN
     )
     assert "is no name that a file can have" in fails(capsys, "data", "inspect", "x" * 5000)

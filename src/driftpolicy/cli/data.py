@@ -71,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what data of your own are made of: observation=state,environment_state action=action",
     )
     inspecting.add_argument(
-        "--skip-broken", action="store_true", help="leave out episodes that are broken"
+        "--skip-broken", action="store_true", help="leave out what is broken, a line each"
     )
     inspecting.set_defaults(act=inspect)
 
