@@ -145,9 +145,9 @@ def _constant(trajectories: list[Trajectory]) -> Iterator[Finding]:
 
 def _still(trajectories: list[Trajectory], facts: Facts | None) -> Iterator[Finding]:
     """Report a robot that does not move, and actions that are always the same."""
-    spans = np.array([np.ptp(trajectory.observations, axis=0) for trajectory in trajectories])
-    everything = np.concatenate([trajectory.observations for trajectory in trajectories])
-    room = np.ptp(everything, axis=0)
+    low = np.array([t.observations.min(axis=0) for t in trajectories], np.float64)
+    high = np.array([t.observations.max(axis=0) for t in trajectories], np.float64)
+    spans, room = high - low, high.max(axis=0) - low.min(axis=0)
     moving = np.median(spans, axis=0)[room > 0] / room[room > 0]
     if len(moving) and moving.max() < _STILL:
         yield Finding(
@@ -155,7 +155,7 @@ def _still(trajectories: list[Trajectory], facts: Facts | None) -> Iterator[Find
             "over all episodes, or less: does the robot stand still in these recordings?"
         )
     actions = np.concatenate([trajectory.actions for trajectory in trajectories])
-    low, high = actions.min(axis=0), actions.max(axis=0)
+    low, high = (edge.astype(np.float64) for edge in (actions.min(axis=0), actions.max(axis=0)))
     free = np.zeros(len(low)) if facts is None else facts.action_high - facts.action_low
     if (high - low <= _IDLE * np.where(np.isfinite(free), free, 0.0)).all():
         yield Finding(
@@ -168,7 +168,7 @@ def _copied(trajectories: list[Trajectory]) -> Iterator[Finding]:
     """Report actions that are numbers of the observation at the same step."""
     actions = np.concatenate([trajectory.actions for trajectory in trajectories])
     seen = np.concatenate([trajectory.observations[:-1] for trajectory in trajectories])
-    if len(actions) < 2 or not np.ptp(actions, axis=0).any():
+    if len(actions) < 2 or (actions == actions[0]).all():
         return
     places = []
     for column in actions.T:
