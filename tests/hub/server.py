@@ -3,13 +3,18 @@
 import base64
 import hashlib
 import http.server
+import importlib
+import importlib.util
 import json
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 TOKEN = "hf_token"
 
@@ -205,3 +210,18 @@ def serving() -> Iterator[Hub]:
         yield hub
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def hub_of_a_test(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Serve an empty hub, and let it be the only one, with a token and a cache of the test."""
+    with serving() as hub:
+        patch.setenv("HF_ENDPOINT", hub.url)
+        patch.setenv("HF_TOKEN", TOKEN)
+        patch.setenv("no_proxy", "127.0.0.1")
+        if importlib.util.find_spec("huggingface_hub"):
+            constants = importlib.import_module("huggingface_hub.constants")
+            patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+            patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+            patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        yield hub

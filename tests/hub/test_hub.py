@@ -9,8 +9,6 @@ import pytest
 
 pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 
-from huggingface_hub import constants
-
 import driftpolicy
 from driftpolicy.cli import main
 from driftpolicy.data.files import write_npz
@@ -22,7 +20,7 @@ from driftpolicy.runs import load_run
 from driftpolicy.runs.checkpoints import Checkpoint, latest
 from driftpolicy.runs.folder import RunFolder
 from tests.export.common import OBSERVATION, write_run
-from tests.hub.server import TOKEN, Hub, serving
+from tests.hub.server import Hub, hub_of_a_test
 
 NAME = "me/drift"
 # Of huggingface_hub, which hands a file to its client as older versions of that took it.
@@ -31,14 +29,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 @pytest.fixture(autouse=True)
 def hub(tmp_path, monkeypatch):
-    with serving() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with hub_of_a_test(tmp_path / "home", monkeypatch) as hub:
         yield hub
 
 
