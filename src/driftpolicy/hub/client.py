@@ -69,7 +69,7 @@ def push(
             "that may write (huggingface.co/settings/tokens)"
         )
     api = _api(hub)
-    with _one_line(place, api.endpoint), tempfile.TemporaryDirectory() as folder:
+    with _one_line(place, hub, api), tempfile.TemporaryDirectory() as folder:
         readme = Path(folder) / "README.md"
         readme.write_text(card, encoding="utf-8")
         operations = [
@@ -109,7 +109,7 @@ def pull(
         allow_patterns=list(patterns),
         local_dir=folder,
     )
-    with _one_line(place, api.endpoint):
+    with _one_line(place, hub, api):
         if folder is None and place.revision and _COMMIT.fullmatch(place.revision):
             with contextlib.suppress(hub.errors.LocalEntryNotFoundError):
                 found = fetch(revision=place.revision, local_files_only=True)
@@ -133,10 +133,9 @@ def _api(hub: Any) -> Any:
 
 
 @contextmanager
-def _one_line(place: Place, endpoint: str) -> Iterator[None]:
+def _one_line(place: Place, hub: Any, api: Any) -> Iterator[None]:
     """Turn the Hub's errors into one line that says what to do."""
-    from huggingface_hub import errors
-
+    errors, endpoint = hub.errors, api.endpoint
     try:
         yield
     except errors.HFValidationError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.progress import format_seconds
-from driftpolicy.runs import PHASES, Evaluation, Run, Training
+from driftpolicy.runs import PHASES, Evaluation, Run, Summary, Training
 from driftpolicy.training.evaluation import success_interval
 
 NOT_RECORDED = "not recorded"
@@ -46,10 +46,9 @@ def compare(first: Run, second: Run) -> Comparison:
         UserError: if a file of theirs is damaged, naming it.
     """
     summaries = first.summary, second.summary
-    versions = [s and (s.versions or (s.version and {"driftpolicy": s.version})) for s in summaries]
     return Comparison(
         settings=_differences(_settings(first), _settings(second)),
-        versions=_differences(*versions),
+        versions=_differences(*map(_versions, summaries)),
         data=_differences(*(summary and summary.data for summary in summaries)),
         results=tuple(_results(first, second)),
         logs=(
@@ -57,6 +56,12 @@ def compare(first: Run, second: Run) -> Comparison:
             _training_parts(first.training, second.training),
         ),
     )
+
+
+def _versions(summary: Summary | None) -> Mapping[str, Any] | None:
+    if summary is None or (summary.versions is None and summary.version is None):
+        return None
+    return summary.versions or {"driftpolicy": summary.version}
 
 
 def _settings(run: Run) -> dict[str, Any] | None:
@@ -76,7 +81,7 @@ def _differences(
     missing = object()
     return tuple(
         Row(name, *("none" if one is missing else _text(one) for one in values))
-        for name in first | second
+        for name in {**first, **second}
         if not _same(*(values := (first.get(name, missing), second.get(name, missing))))
     )
 
