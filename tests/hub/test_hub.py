@@ -23,8 +23,6 @@ from tests.export.common import OBSERVATION, write_run
 from tests.hub.server import Hub, hub_of_a_test
 
 NAME = "me/drift"
-# Of huggingface_hub, which hands a file to its client as older versions of that took it.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)

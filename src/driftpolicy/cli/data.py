@@ -131,7 +131,7 @@ def collect(options: argparse.Namespace) -> int:
             for done in episodes:
                 progress.update(done)
     except KeyboardInterrupt:
-        return _interrupted("nothing was written")
+        return _interrupted("the same command continues where this one ended")
     size, seconds = path.stat().st_size, time.monotonic() - start
     print(
         f"{path}\n{count:,} episodes, {format_bytes(size)}, in {format_seconds(seconds)}\n"
