@@ -49,6 +49,9 @@ SMALL = {
     "data download": ["--overwrite"],  # and from a server of the test
     "data verify": ["--demos", "1"],
     "data inspect": [],
+    "data push": [],  # to a server of the test
+    "data pull": [],
+    "hub push": [],
     "benchmark run": [],  # of suites whose runs are all finished
     "benchmark table": [],
     "benchmark curves": [],
@@ -158,6 +161,7 @@ def check_tests(options: list[str]) -> None:
 def require(words: list[str]) -> None:
     """Skip the test if a command needs an extra that is not installed."""
     needs = {"export": "onnx", "lift": "robosuite", "page": "jinja2"}
+    needs |= dict.fromkeys(("push", "pull"), "huggingface_hub")
     for word, module in needs.items():
         for given in words:
             if word in given.split("-") and importlib.util.find_spec(module) is None:
