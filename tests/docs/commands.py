@@ -4,6 +4,7 @@
 start the tests are held against what they name: extras, files, marks, versions.
 """
 
+import argparse
 import importlib
 import importlib.util
 import itertools
@@ -13,10 +14,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from driftpolicy.agents import find_method
 from driftpolicy.cli import main
+from driftpolicy.cli.options import add_config_flags
+from driftpolicy.config import TrainConfig
 from tests.docs.pages import CHECKOUT
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
@@ -83,6 +88,14 @@ def small(arguments: list[str]) -> list[str]:
         at = arguments.index("--video") if "--video" in arguments else len(arguments)
         arguments = arguments[:at] + arguments[at + 2 :]
     return [*arguments, *SMALL[rule]]
+
+
+def settings(flags: list[str]) -> dict[str, Any]:
+    """Return flags of ``dfp train`` as the keywords of ``driftpolicy.train``."""
+    parser = argparse.ArgumentParser()
+    add_config_flags(parser, TrainConfig, skip=("task", "method", "agent"))
+    add_config_flags(parser, find_method("dfp").config)
+    return vars(parser.parse_args(flags))
 
 
 def fill(words: list[str], values: Mapping[str, str]) -> list[str]:

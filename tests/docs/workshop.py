@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import driftpolicy
 from driftpolicy.cli import main
 from driftpolicy.suites.suite import find_suite
 from tests.docs import commands
@@ -239,5 +240,7 @@ def workshop(folder: Path) -> Iterator[Workshop]:
         patch.setenv("no_proxy", "127.0.0.1")
         patch.setenv("COLUMNS", "120")
         patch.setitem(os.environ, "JAX_PLATFORMS", "cpu")
+        train = functools.partial(driftpolicy.train, **commands.settings(commands.WHOLE))
+        patch.setattr(driftpolicy, "train", train, raising=False)
         with chdir(folder):
             yield Workshop(folder, url)
