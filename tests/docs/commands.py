@@ -126,6 +126,9 @@ def check(words: list[str]) -> None:
             check_tests(options)
         case ["uv", "run", ("ruff" | "pyright") as tool, *_]:
             assert any(each.startswith(tool) for each in PROJECT["dependency-groups"]["dev"])
+        case ["uv", "run", "mkdocs", "build", *options]:
+            assert set(options) <= {"--strict"}
+            assert (CHECKOUT / "mkdocs.yml").is_file()
         case ["uv", "run", "python", script, *options]:
             source = (CHECKOUT / script).read_text()
             for option in options:
