@@ -26,6 +26,9 @@ def pages() -> Iterator[tuple[str, str]]:
             rooms.setdefault(room_of(path), []).append(module)
     for room, modules in rooms.items():
         parts = [f"# driftpolicy.{room}\n", *(f"::: {module}\n" for module in sorted(modules))]
+        alone = "    options: {show_root_heading: false, show_root_toc_entry: false}\n"
+        if modules == [f"driftpolicy.{room}"]:  # the page's title is the module's
+            parts = [f"# driftpolicy.{room} {{ #driftpolicy.{room} }}\n", parts[1] + alone]
         yield f"reference/python/{room}.md", "\n".join(parts)
     for name in COMMANDS:
         yield f"reference/commands/{name}.md", "\n".join(_command(name))
