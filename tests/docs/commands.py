@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from driftpolicy.agents import find_method
-from driftpolicy.cli import main
+from driftpolicy.cli import COMMANDS, main
 from driftpolicy.cli.options import add_config_flags
 from driftpolicy.config import TrainConfig
 from tests.docs.pages import CHECKOUT
@@ -120,6 +120,12 @@ def check(words: list[str]) -> None:
         case ["pip", "install", *options]:
             for option in options:
                 check_installed(option)
+        case ["docker", "build", "--target", target, "--tag", tag, "."]:
+            assert f" AS {target}\n" in (CHECKOUT / "Dockerfile").read_text()
+            assert tag == f"driftpolicy:{target}"
+        case ["docker", "run", *options]:
+            at = next(i for i, option in enumerate(options) if option.startswith("driftpolicy:"))
+            assert options[at + 1] in COMMANDS
         case ["uv", "build", "--wheel"]:
             assert PROJECT["build-system"]["build-backend"]
         case ["uv", "run", "pytest", *options]:
@@ -152,6 +158,9 @@ def check_installed(requirement: str) -> None:
         return
     if requirement.endswith(".txt"):
         assert (CHECKOUT / requirement).is_file()
+        return
+    if match := re.fullmatch(r"\.\[([\w,-]+)\]", requirement):
+        assert set(match[1].split(",")) <= set(PROJECT["project"]["optional-dependencies"])
         return
     extras = PROJECT["project"]["optional-dependencies"].values()
     known = [*PROJECT["project"]["dependencies"], *(each for extra in extras for each in extra)]
