@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import driftpolicy
 from driftpolicy.cli import main
 from driftpolicy.suites.suite import find_suite
 from tests.docs import commands
@@ -105,6 +106,7 @@ class Workshop:
         exec(ROBOT, self._robot)
         self._namespaces: dict[str, dict[str, Any]] = {}
         shutil.copy(CHECKOUT / "results" / "cost.csv", folder / "cost.csv")
+        link(CHECKOUT / "results", folder / "results")
         arrays = {}
         for i, episode in enumerate(demonstrations(self._robot["make"]())):
             for name, values in vars(episode).items():
@@ -244,5 +246,7 @@ def workshop(folder: Path) -> Iterator[Workshop]:
         patch.setenv("no_proxy", "127.0.0.1")
         patch.setenv("COLUMNS", "120")
         patch.setitem(os.environ, "JAX_PLATFORMS", "cpu")
+        train, small = driftpolicy.train, commands.settings(commands.WHOLE)
+        patch.setattr(driftpolicy, "train", lambda *names, **given: train(*names, **given | small))
         with chdir(folder):
             yield Workshop(folder, url)
