@@ -161,7 +161,7 @@ class RunState:
             raise UserError(
                 f"the prior data are not those of checkpoint {path}; name the right file (--data)"
             )
-        if checkpoint.scaling != self._scaling:
+        if not self._scaled_as(checkpoint):
             raise UserError(
                 f"checkpoint {path} was made with other bounds of actions, or other observations: "
                 "has the environment's action space changed?"
@@ -184,10 +184,16 @@ class RunState:
             UserError: if it has not ended, or was made of other data or settings.
         """
         checkpoint = load_offline_end(self.config, source)
-        if checkpoint.data_id != self._data_id or checkpoint.scaling != self._scaling:
+        if checkpoint.data_id != self._data_id or not self._scaled_as(checkpoint):
             raise UserError(f"the offline phase of {source.path} was trained on other prior data")
         self._take(checkpoint, source.offline_end)
         copy_logs(checkpoint, source, self.folder)
+
+    def _scaled_as(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether a checkpoint's numbers mean the same as the prior data's."""
+        if self._scaling is None:
+            return checkpoint.scaling is None
+        return self._scaling.same_map(checkpoint.scaling)
 
     def _take(self, checkpoint: Checkpoint, path: Path) -> None:
         """Take over the agent, the counters and the logs of a checkpoint."""
