@@ -91,7 +91,9 @@ def run(options: argparse.Namespace) -> int:
     if options.diagnose:
         _diagnose(agent, task, options, seed, console)
         return 0
-    with evaluation_workers(task, options.processes or config.processes) as workers:
+    with evaluation_workers(
+        task, options.processes or config.processes, config.environment_timeout
+    ) as workers:
         episodes = evaluate(rule, workers, seed=seed, episodes=options.episodes, key=key)
     result = summarise(episodes)
     low, high = success_interval(sum(e.success for e in episodes), len(episodes))

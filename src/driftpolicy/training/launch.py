@@ -67,7 +67,9 @@ def launch(
         for remark in (*dataset.remarks, *short):
             console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
         task = config.configured_task(dataset.scaling)
-        workers = stack.enter_context(evaluation_workers(task, config.processes))
+        workers = stack.enter_context(
+            evaluation_workers(task, config.processes, config.environment_timeout)
+        )
         stack.enter_context(stop.listening())
         runs: list[RunState] = []
         records: list[Records] = []

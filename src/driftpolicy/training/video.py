@@ -126,8 +126,12 @@ class FilmRunner(EpisodeRunner):
         self._film.writer.close()
 
 
-def film_workers(task: Task) -> Workers[FilmRunner]:
+def film_workers(task: Task, patience: float | None = None) -> Workers[FilmRunner]:
     """Start one process that can render, by ``MUJOCO_GL`` if set, else EGL, else OSMesa.
+
+    Args:
+        task: whose environment is drawn.
+        patience: as :class:`driftpolicy.envs.parallel.Workers` has it.
 
     Raises:
         UserError: if neither works, naming what to install.
@@ -138,6 +142,7 @@ def film_workers(task: Task) -> Workers[FilmRunner]:
     make = environment_maker(task, render_size=_SIZE)
     for backend in backends:
         workers = Workers(1, FilmRunner, task, make, backend)
+        workers.patience = patience or None
         try:
             workers.call(0, FilmRunner.reset, 0)
             return workers
