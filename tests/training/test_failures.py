@@ -14,6 +14,8 @@ from driftpolicy.tasks.custom import plain
 from driftpolicy.tasks.custom.dataset import load_dataset
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.loop import train
+from driftpolicy.training.records import Records
+from driftpolicy.training.state import RunState
 from tests.tasks.custom.recordings import demonstrate
 
 from .conftest import assert_same_run, run_to_end, tiny, trainer_of
@@ -149,3 +151,25 @@ def test_a_failure_in_an_evaluation_leaves_the_last_checkpoint(config, dataset, 
             train([trainer], stop=lambda: False, report=lambda: None)
         trainer.close()
     assert checkpoints.latest(folder.checkpoints).name == "step-0000000010.npz"
+
+
+def test_a_restless_environment_goes_on_in_a_fresh_episode(robot, config, dataset, tmp_path):
+    config = dataclasses.replace(config, task=f"gymnasium:{robot}:restless", checkpoint_every=8)
+    folder = RunFolder(tmp_path / "run")
+    with evaluation_workers(config.configured_task(dataset.scaling), 1) as workers:
+        steps = iter(range(100))
+        trainer = trainer_of(config, folder, dataset, workers)
+        train([trainer], stop=lambda: next(steps) == 3, report=lambda: None)
+        trainer.close()
+        before = trainer.replay.state()["counts"]
+        again = trainer_of(config, folder, dataset, workers)
+        with pytest.raises(UserError, match=r"not reproduce .*dfp resume --resume-episode restart"):
+            train([again], stop=lambda: False, report=lambda: None)
+        again.close()
+        fresh = Records(RunState(config, folder, dataset, "data", fresh_episode=True), workers)
+        assert train([fresh], stop=lambda: False, report=lambda: None)
+        fresh.run.close()
+        fresh.close()
+    rows, _, transitions = fresh.run.replay.state()["counts"]
+    assert transitions[0] == config.online_steps
+    assert rows[0] - transitions[0] > before[0][0] - before[2][0]  # each episode has a row more

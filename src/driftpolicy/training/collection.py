@@ -1,6 +1,6 @@
 """The online phase's environments: they act with the policy and fill the replay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -164,7 +164,7 @@ class Collection:
             arrays |= {f"{i}.environment.{name}": array for name, array in state.items()}
         return arrays
 
-    def load(self, arrays: dict[str, np.ndarray]) -> None:
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore :meth:`state`.
 
         Raises:
@@ -188,7 +188,7 @@ class Collection:
                     "dfp resume --resume-episode restart begins a fresh episode instead"
                 ) from error
 
-    def restart(self, arrays: dict[str, np.ndarray]) -> None:
+    def restart(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the counters of :meth:`state`, and begin an episode in every environment.
 
         What was recorded of the episodes under way stays in the replay, as if their time had run
@@ -202,7 +202,7 @@ class Collection:
             self._follow(i)
         self.start()
 
-    def _take(self, arrays: dict[str, np.ndarray]) -> None:
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._episodes, self._rewards, self._lengths = (
             arrays[name].copy() for name in ("episodes", "rewards", "lengths")
         )

@@ -7,7 +7,7 @@ from driftpolicy.envs.base import Step
 from driftpolicy.envs.guard import guarded, require_row
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.opening import control_rate_of, open_environment
-from driftpolicy.tasks.custom.success import success_of
+from driftpolicy.tasks.custom.success import reported_success
 from driftpolicy.tasks.task import Task
 
 _ENDLESS = 100_000  # steps after which an episode is taken for one without an end
@@ -61,7 +61,7 @@ class GymnasiumEnvironment:
             raise UserError(f"{self._name}: an episode does not end; limit it: --max-episode-steps")
         terminated, truncated = bool(terminated), bool(truncated)
         if self._settings.success_return is None:
-            self._success |= bool(success_of(info))
+            self._success |= bool(reported_success(info))
         elif terminated or truncated:
             self._success = self._return >= self._settings.success_return
         if self._settings.reward == "success":

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from driftpolicy.envs.guard import guarded, require_finite
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.opening import control_rate_of, open_environment
-from driftpolicy.tasks.custom.success import success_of
+from driftpolicy.tasks.custom.success import reported_success
 from driftpolicy.tasks.task import Task
 
 _LONG = 1000  # steps of an episode, for environments that speak of success at its end only
@@ -80,7 +80,7 @@ def _try(
     for _ in range(steps):
         observation, _, terminated, truncated, info = environment.step(action)
         seen.append(np.array(observation))
-        reported = reported or success_of(info) is not None
+        reported = reported or reported_success(info) is not None
         if terminated or truncated:
             break
     return seen, reported
