@@ -100,6 +100,9 @@ class TrainConfig:
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2
     """Environment processes for evaluation and collection; changes no result."""
+    environment_timeout: float = 600.0
+    """Seconds after which an environment that does not answer, to a reset or a chunk of steps, is
+    given up and the run stops with a checkpoint; 0 waits for ever."""
     video: bool = True
     """Film an evaluation episode at the end."""
     loggers: tuple[str, ...] = ()
@@ -122,6 +125,8 @@ class TrainConfig:
         for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
         require(self, "online_prior", self.online_prior >= 0, "at least 0")
+        timeout = self.environment_timeout
+        require(self, "environment_timeout", 0 <= timeout < math.inf, "at least 0")
         least = self.num_envs * (self.agent.chunk_length + 2)
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
         require(self, "online_share", 0 <= (self.online_share or 0) <= 1, "in [0, 1]")

@@ -30,7 +30,11 @@ from driftpolicy.versions import versions
 
 
 def launch(
-    folders: Sequence[RunFolder], console: Console, *, max_minutes: float | None = None
+    folders: Sequence[RunFolder],
+    console: Console,
+    *,
+    max_minutes: float | None = None,
+    fresh_episode: bool = False,
 ) -> int:
     """Run what the folders' configs say, from their last checkpoints or from the start, to the end.
 
@@ -55,12 +59,13 @@ def launch(
         if not folders:
             return 0
         configs = [folder.config() for folder in folders]
-        records, data = _open_runs(folders, configs, console, stack, stop)
+        records, data = _open_runs(folders, configs, console, stack, stop, fresh_episode)
         runs = [one.run for one in records]
         for run in runs:
             if run.step:
                 where = f"{run.folder.path}: continuing" if len(runs) > 1 else "Continuing"
-                console.print(f"{where} from step {run.step:,}", highlight=False)
+                fresh = " in a fresh episode" if fresh_episode and run.online else ""
+                console.print(f"{where} from step {run.step:,}{fresh}", highlight=False)
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
         for run, description in zip(runs, data, strict=True):
@@ -86,6 +91,7 @@ def _open_runs(
     console: Console,
     stack: contextlib.ExitStack,
     stop: Stop,
+    fresh_episode: bool,
 ) -> tuple[list[Records], list[dict[str, Any]]]:
     """Read the runs' data, start their processes, and bring each to where its folder says it is.
 
@@ -97,13 +103,15 @@ def _open_runs(
     for config, (prior, _) in zip(configs, loaded, strict=True):
         if id(prior) not in workers:
             task = config.configured_task(prior.scaling)
-            workers[id(prior)] = stack.enter_context(evaluation_workers(task, config.processes))
+            workers[id(prior)] = stack.enter_context(
+                evaluation_workers(task, config.processes, config.environment_timeout)
+            )
             require_fit(prior, workers[id(prior)])
     stack.enter_context(stop.listening())
     records = []
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
         sinks = open_sinks(config.loggers, folder.path, json.loads(config.to_json()))
-        run = RunState(config, folder, prior, data["crc32"])
+        run = RunState(config, folder, prior, data["crc32"], fresh_episode=fresh_episode)
         stack.callback(run.close)
         records.append(Records(run, workers[id(prior)], sinks))
         stack.callback(records[-1].close)
@@ -133,6 +141,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
                 episodes=2,
                 label=config.method,
                 key=run.keys.evaluate,
+                patience=config.environment_timeout,
             )
             video = folder.video.name
         except UserError as error:

@@ -15,6 +15,7 @@ _FREE = frozenset(
         *("agent", "method", "offline_from"),
         *("online_steps", "warmup_steps", "num_envs", "overlap", "replay_capacity"),
         *("online_prior", "checkpoint_every", "processes", "video", "loggers"),
+        "environment_timeout",
         *("collect_episodes", "data", "data_on", "data_cache", "skip_broken"),
     }
 )

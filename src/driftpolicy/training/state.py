@@ -32,7 +32,15 @@ from driftpolicy.training.supply import Resident, Streamed, Supply
 class RunState:
     """One training run. ``step`` counts offline gradient steps, then online environment steps."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, prior: Prior, data_id: str):
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        prior: Prior,
+        data_id: str,
+        *,
+        fresh_episode: bool = False,
+    ):
         """Begin a run, or continue it from its last checkpoint.
 
         Args:
@@ -40,6 +48,7 @@ class RunState:
             folder: the run's; the caller holds its lock.
             prior: prior data; kept only if they are on the disk.
             data_id: identifies the prior data; a checkpoint made with others is refused.
+            fresh_episode: go on from a checkpoint in new episodes instead of in its own.
 
         Raises:
             UserError: if the last checkpoint is corrupted, of another version, or of other data or
@@ -64,6 +73,7 @@ class RunState:
         """The replay's marks at online steps whose gradient steps are still to be made."""
         self.dims = (prior.observation_dim, prior.action_dim)
         self._data_id = data_id
+        self._fresh_episode = fresh_episode
         self._scaling = prior.scaling
         self._control_rate = prior.control_rate
         self._ticked: float | None = None
@@ -133,9 +143,12 @@ class RunState:
         self.collection = Collection(self.config, self.task, self.replay)
         if self._episodes is None:
             self.collection.start()
+            return
+        if self._fresh_episode:
+            self.collection.restart(self._episodes)
         else:
             self.collection.load(self._episodes)
-            self._episodes = None
+        self._episodes = None
 
     def _supply(self, prior: Prior) -> Supply:
         c = self.config
@@ -184,7 +197,7 @@ class RunState:
             raise UserError(
                 f"the prior data are not those of checkpoint {path}; name the right file (--data)"
             )
-        if checkpoint.scaling != self._scaling:
+        if not self._scaled_as(checkpoint):
             raise UserError(
                 f"checkpoint {path} was made with other bounds of actions, or other observations: "
                 "has the environment's action space changed?"
@@ -207,11 +220,17 @@ class RunState:
             UserError: if it has not ended, or was made of other data or settings.
         """
         checkpoint = load_offline_end(self.config, source)
-        if checkpoint.data_id != self._data_id or checkpoint.scaling != self._scaling:
+        if checkpoint.data_id != self._data_id or not self._scaled_as(checkpoint):
             raise UserError(f"the offline phase of {source.path} was trained on other prior data")
         self._take_counters(checkpoint)
         copy_logs(checkpoint, source, self.folder)
         return restore_agent(self.config, checkpoint, source.offline_end)
+
+    def _scaled_as(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether a checkpoint's numbers mean the same as the prior data's."""
+        if self._scaling is None:
+            return checkpoint.scaling is None
+        return self._scaling.same_map(checkpoint.scaling)
 
     def _take_counters(self, checkpoint: Checkpoint) -> None:
         self.step = checkpoint.step

@@ -49,3 +49,8 @@ def _environment(recording: Recording, facts: Facts) -> Iterator[Finding]:
             "the environment is not deterministic: the same seed and actions gave another episode; "
             "such a run cannot be repeated, nor resumed in mid-episode"
         )
+    if not facts.seeded:
+        yield Finding(
+            "the environment's first observation is the same for every seed: if episodes are to "
+            "differ, its reset must use the seed, or all evaluation episodes may be one"
+        )
