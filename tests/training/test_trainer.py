@@ -16,6 +16,7 @@ from driftpolicy.runs import checkpoints
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.loop import train
 from driftpolicy.training.restore import load_agent
+from driftpolicy.training.state import RunState
 
 from .conftest import assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
@@ -142,6 +143,31 @@ def test_other_prior_data_are_refused(data_file, dataset, workers, whole, tmp_pa
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     with pytest.raises(UserError, match="prior data are not those"):
         trainer_of(tiny(data_file), folder, dataset, workers, data_id="others")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 7}, "says seed 7, but the run began with 0: put that back"),
+        ({"batch_size": 8}, "batch_size 8, but the run began with 16"),
+        ({"offline_steps": 50}, "offline_steps 50"),
+        ({"online_steps": 200}, "online_steps 200"),
+        ({"num_envs": 2}, "num_envs 2"),
+        ({"log_every": 8}, "log_every 8"),
+        ({"eval_episodes": 3}, "eval_episodes 3"),
+        ({"actor_hidden": (16, 8)}, "actor_hidden 16 8, but the run began with 16"),
+    ],
+)
+def test_a_config_edited_in_mid_run_is_refused(data_file, dataset, workers, whole, changes, words):
+    with pytest.raises(UserError, match=words):
+        trainer_of(tiny(data_file, **changes), whole[0], dataset, workers)
+
+
+def test_what_changes_no_number_may_be_edited(data_file, dataset, whole):
+    free = {"processes": 2, "video": True, "data": "elsewhere.npz", "loggers": ("wandb",)}
+    run = RunState(tiny(data_file, **free), whole[0], dataset, "data")
+    assert run.step == 150
+    run.close()
 
 
 def test_another_simulator_is_noticed(data_file, dataset, workers, whole, tmp_path, monkeypatch):

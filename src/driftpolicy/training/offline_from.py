@@ -5,19 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.agents import find_method
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import FREE_FIELDS, TrainConfig
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.folder import RunFolder
 
-_FREE = frozenset(
-    {
-        *("agent", "method", "offline_from"),
-        *("online_steps", "warmup_steps", "num_envs", "overlap", "replay_capacity"),
-        *("online_prior", "checkpoint_every", "processes", "video", "loggers"),
-        *("collect_episodes", "data", "data_on", "data_cache", "skip_broken"),
-    }
-)
+_FREE = FREE_FIELDS | {
+    *("agent", "method", "online_steps", "warmup_steps", "num_envs", "overlap"),
+    *("replay_capacity", "online_prior", "checkpoint_every", "data_on"),
+}
 """Fields of a run that change nothing in its offline phase, or are compared in another way: the
 prior data by what identifies them, the method by its class and its settings."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import FREE_FIELDS, TrainConfig, first_difference, setting_text
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
 from driftpolicy.data.windows import WindowSpec
@@ -166,9 +166,11 @@ class RunState:
                 f"checkpoint {path} was made with other bounds of actions, or other observations: "
                 "has the environment's action space changed?"
             )
-        if checkpoint.config.agent != self.config.agent:
+        if differs := first_difference(self.config, checkpoint.config, FREE_FIELDS):
+            name, now, then = differs
             raise UserError(
-                f"checkpoint {path} was made with another config than {self.folder.path}"
+                f"{self.folder.config_file} says {name} {setting_text(now)}, but the run began "
+                f"with {setting_text(then)}: put that back, or train a new run"
             )
         self._take(checkpoint, path)
         self.replay.load(dict(checkpoint.replay))
