@@ -174,6 +174,22 @@ def test_a_checkpoint_holds_what_it_always_held(tmp_path, changes):
     back.require_current(now)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_agent_that_is_not_finite_is_neither_written_nor_read(tmp_path, monkeypatch, value):
+    good = a_checkpoint().save(tmp_path)
+    broken = a_checkpoint(step=71, agent={"counts": np.ones(2, int), "w": jnp.array([1, value])})
+    with pytest.raises(UserError, match=r"0071\.npz is not written: w holds NaN or infinity"):
+        broken.save(tmp_path)
+    with pytest.raises(UserError, match="is not written"):
+        broken.write(tmp_path / "offline-end.npz")
+    assert list(tmp_path.iterdir()) == [good]
+    monkeypatch.setattr(checkpoints, "require_finite", lambda *_: None)
+    path = broken.save(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"0071\.npz cannot be used: w holds NaN"):
+        Checkpoint.load(path, policy_only=True)
+
+
 def test_a_policy_needs_the_agent_alone(tmp_path):
     path = a_checkpoint().save(tmp_path)
     policy = Checkpoint.load(path, policy_only=True)

@@ -70,7 +70,7 @@ class Checkpoint:
         """Write the checkpoint into a folder of checkpoints and drop all but the last two.
 
         Raises:
-            UserError: if the disk is full; earlier checkpoints stay intact.
+            UserError: if the disk is full, or the agent is not finite; earlier checkpoints stay.
         """
         return save(folder, self.step, *self._stored())
 
@@ -78,9 +78,10 @@ class Checkpoint:
         """Write the checkpoint into a file of its own name.
 
         Raises:
-            UserError: if the disk is full; an earlier file stays intact.
+            UserError: if the disk is full, or the agent is not finite; an earlier file stays.
         """
         meta, groups = self._stored()
+        require_finite(self.agent, f"{path} is not written")
         write_npz(path, _arrays(meta, groups), what="checkpoint")
 
     def _stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -115,9 +116,11 @@ class Checkpoint:
             policy_only: whether to leave out all arrays but the agent's.
 
         Raises:
-            UserError: if the file is corrupted, no checkpoint, or of a newer version.
+            UserError: if the file is corrupted, no checkpoint, of a newer version, or its agent is
+                not finite.
         """
         meta, groups = load(path, *(("agent",) if policy_only else ()))
+        require_finite(groups.get("agent", {}), f"checkpoint {path} cannot be used")
         try:
             observation_dim, action_dim = meta["dims"]
             return cls(
@@ -180,6 +183,7 @@ def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) 
         UserError: if the disk is full; earlier checkpoints stay intact.
     """
     path = folder / f"step-{step:010d}.npz"
+    require_finite(groups.get("agent", {}), f"{path} is not written")
     write_npz(path, _arrays(meta, groups), what="checkpoint")
     for old in list_checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
@@ -192,6 +196,25 @@ def _arrays(meta: dict[str, Any], groups: dict[str, Any]) -> dict[str, np.ndarra
         for name, array in members.items():
             arrays[f"{group}/{name}"] = np.asarray(array)
     return arrays
+
+
+def require_finite(arrays: Mapping[str, Any], what: str) -> None:
+    """Refuse an agent whose parameters, or what the optimiser keeps beside them, are not finite.
+
+    Args:
+        arrays: by their names.
+        what: the beginning of the message.
+
+    Raises:
+        UserError: naming the first array with NaN or infinity.
+    """
+    for name, array in arrays.items():
+        array = np.asarray(array)
+        if jnp.issubdtype(array.dtype, jnp.floating) and not np.isfinite(array).all():
+            raise UserError(
+                f"{what}: {name} holds NaN or infinity; train from an earlier checkpoint with a "
+                "lower --learning-rate, or check the data"
+            )
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
