@@ -19,7 +19,7 @@ from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
 from driftpolicy.export import exporting as export_run
 from driftpolicy.export.exporting import export_policy
-from driftpolicy.runs.checkpoints import restore_tree, tree_arrays
+from driftpolicy.runs.trees import restore_tree, tree_arrays
 from driftpolicy.training.restore import load_agent
 from tests import statistical
 from tests.export.common import (

@@ -8,7 +8,7 @@ import pytest
 from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.networks import MLP
-from driftpolicy.runs import checkpoints
+from driftpolicy.runs import checkpoints, trees
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.scaling import Scaling
 
@@ -75,16 +75,16 @@ def test_a_newer_version_is_refused(tmp_path, monkeypatch):
 
 def test_trees_are_restored_by_name(tmp_path):
     tree = MLP(3, (4,), 2, layer_norm=True, key=jax.random.key(0))
-    arrays = {name: np.asarray(leaf) for name, leaf in checkpoints.tree_arrays(tree).items()}
+    arrays = {name: np.asarray(leaf) for name, leaf in trees.tree_arrays(tree).items()}
     assert "layers.0.weight" in arrays
     like = jax.eval_shape(lambda: tree)
-    back = checkpoints.restore_tree(like, arrays, tmp_path)
+    back = trees.restore_tree(like, arrays, tmp_path)
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(back), strict=True):
         np.testing.assert_array_equal(a, b)
 
     def refused(changed, match):
         with pytest.raises(UserError, match=match):
-            checkpoints.restore_tree(like, changed, tmp_path)
+            trees.restore_tree(like, changed, tmp_path)
 
     refused({k: v for k, v in arrays.items() if k != "layers.0.bias"}, r"lacks layers\.0\.bias")
     refused(arrays | {"more": np.ones(1)}, "holds an unknown more")

@@ -26,8 +26,8 @@ from driftpolicy.runs.checkpoints import (
     Checkpoint,
     checkpoint_of,
     load_replay_observations,
-    tree_arrays,
 )
+from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.scaling import Scaling
 from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training.restore import load_agent

@@ -16,8 +16,9 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
 from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
-from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, tree_arrays
+from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
