@@ -170,6 +170,16 @@ def test_what_changes_no_number_may_be_edited(data_file, dataset, whole):
     run.close()
 
 
+def test_damaged_logs_do_not_cost_the_run(data_file, dataset, workers, whole, tmp_path):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    folder.eval_csv.write_bytes(whole[0].eval_csv.read_bytes().replace(b"offline", b"off1ine"))
+    trainer = trainer_of(tiny(data_file), folder, dataset, workers)
+    assert [remark.partition(" was")[0] for remark in trainer.remarks] == [str(folder.eval_csv)]
+    trainer.close()
+    assert_same_run((folder, trainer), whole)
+    assert b"off1ine" in (folder.path / "eval.csv.damaged").read_bytes()
+
+
 def test_another_simulator_is_noticed(data_file, dataset, workers, whole, tmp_path, monkeypatch):
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     meta, groups = checkpoints.load(checkpoints.latest(folder.checkpoints))

@@ -1,9 +1,9 @@
 """Checkpoints: one checksummed ``.npz`` file each, atomic, versioned, never pickled.
 
 A checkpoint holds the config, every array of the agent (parameters, target, anchor, optimiser), the
-replay, the environment's state, the pending chunk and the counters from which all random numbers
-follow. Arrays are stored under the path of their field, so a file that does not fit the program
-that reads it is refused by name instead of being filled in.
+replay, the environment's state, the pending chunk, the counters from which all random numbers
+follow, and the logs up to there. Arrays are stored under the path of their field, so a file that
+does not fit the program that reads it is refused by name instead of being filled in.
 """
 
 import dataclasses
@@ -46,8 +46,11 @@ class Checkpoint:
     """The last evaluation, by the columns of ``eval.csv``."""
     means: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The sums and counts of what is logged next."""
+    logs: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    """The contents of ``eval.csv`` and ``train.csv``, under ``eval`` and ``train``; empty in files
+    of older versions."""
     csv_lengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Bytes of ``eval.csv`` and ``train.csv``, under ``eval`` and ``train``."""
+    """Their bytes, where the contents are not held."""
     observation_dim: int
     action_dim: int
     scaling: Scaling | None = None
@@ -92,7 +95,7 @@ class Checkpoint:
             "wall_s": self.wall_s,
             "last_eval": None if self.last_eval is None else dict(self.last_eval),
             "means": dict(self.means),
-            "csv": dict(self.csv_lengths),
+            "csv": dict(self.csv_lengths) | {name: len(log) for name, log in self.logs.items()},
             "dims": [self.observation_dim, self.action_dim],
             "scaling": self.scaling and self.scaling.to_json(),
             "control_rate": self.control_rate,
@@ -102,6 +105,7 @@ class Checkpoint:
             "replay": self.replay,
             "collection": self.collection,
             "owed": {"marks": np.asarray(self.owed_marks, np.int32)},
+            "logs": {name: np.frombuffer(log, np.uint8) for name, log in self.logs.items()},
         }
         return meta, groups
 
@@ -130,6 +134,7 @@ class Checkpoint:
                 wall_s=meta.get("wall_s", 0.0),
                 last_eval=meta.get("last_eval"),
                 means=meta.get("means", {}),
+                logs={name: log.tobytes() for name, log in groups.get("logs", {}).items()},
                 csv_lengths=meta.get("csv", {}),
                 observation_dim=observation_dim,
                 action_dim=action_dim,

@@ -46,10 +46,7 @@ def launch(
     with contextlib.ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder.lock())
-        for folder in folders:
-            if folder.finished():
-                console.print(f"{folder.path} is finished: {folder.summary}")
-        folders = [folder for folder in folders if not folder.finished()]
+        folders = [folder for folder in folders if not _complete(folder, console)]
         if not folders:
             return 0
         configs = [folder.config() for folder in folders]
@@ -65,7 +62,7 @@ def launch(
         )
         short = accept(short_episodes(dataset.lengths, config.agent.chunk_length))
         for remark in (*dataset.remarks, *short):
-            console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
+            _warn(remark, console)
         task = config.configured_task(dataset.scaling)
         workers = stack.enter_context(evaluation_workers(task, config.processes))
         stack.enter_context(stop.listening())
@@ -77,6 +74,8 @@ def launch(
             stack.callback(runs[-1].close)
             records.append(Records(runs[-1], workers, sinks))
             stack.callback(records[-1].close)
+            for remark in records[-1].remarks:
+                _warn(remark, console)
         del dataset  # the runs keep what they need
         for run in runs:
             if run.step:
@@ -85,7 +84,7 @@ def launch(
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
         for run in runs:
-            plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
+            _draw(run, console)
             if run.finished:
                 _finish(run, data, console)
         if not finished:
@@ -99,6 +98,38 @@ def launch(
             )
             return 128 + stop.signal if stop.signal else 0
     return 0
+
+
+def _complete(folder: RunFolder, console: Console) -> bool:
+    """Say that a run is finished; one whose small files are damaged ends once more.
+
+    Raises:
+        UserError: if there is no checkpoint from which they could be written again.
+    """
+    if not folder.finished():
+        return False
+    run = Run(folder.path)
+    if not run.damage:
+        console.print(f"{folder.path} is finished: {folder.summary}")
+        return True
+    if not run.checkpoints:
+        raise UserError(f"{run.damage} (there is no checkpoint to write it again from)")
+    _warn(f"{run.damage}; it is written again from the last checkpoint", console)
+    return False
+
+
+def _warn(remark: str, console: Console) -> None:
+    console.print(
+        f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def _draw(run: RunState, console: Console) -> None:
+    """Draw the curves, unless a log was damaged while the run went on."""
+    try:
+        plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
+    except UserError as error:
+        _warn(f"no curves: {error}", console)
 
 
 def _require_alike(configs: Sequence[TrainConfig]) -> None:

@@ -65,20 +65,3 @@ def load_offline_end(config: TrainConfig, source: RunFolder) -> Checkpoint:
                 f"{theirs.get(name)}, this run's {ours.get(name)}"
             )
     return checkpoint
-
-
-def copy_logs(checkpoint: Checkpoint, source: RunFolder, target: RunFolder) -> None:
-    """Copy the rows of a run's logs that belong to a checkpoint.
-
-    Raises:
-        UserError: if the source has lost rows.
-    """
-    lengths = checkpoint.csv_lengths
-    for theirs, ours, length in (
-        (source.eval_csv, target.eval_csv, lengths["eval"]),
-        (source.train_csv, target.train_csv, lengths["train"]),
-    ):
-        content = theirs.read_bytes()[:length] if theirs.is_file() else b""
-        if len(content) < length:
-            raise UserError(f"{theirs} has lost rows of its offline phase")
-        ours.write_bytes(content)

@@ -22,7 +22,7 @@ from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
-from driftpolicy.training.offline_from import copy_logs, load_offline_end, source_of
+from driftpolicy.training.offline_from import load_offline_end, source_of
 from driftpolicy.training.restore import new_agent, restore_agent
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.supply import Resident, Streamed, Supply
@@ -54,8 +54,8 @@ class RunState:
         self.means = Means()
         self.error: UserError | None = None
         """What went wrong; the run goes no further."""
-        self.log_lengths = {"eval": 0, "train": 0}
-        """Bytes of the logs that belong to this state."""
+        self.logs: dict[str, bytes] = {}
+        """The contents of the logs that belong to this state; none yet at the beginning."""
         self.collection: Collection | None = None
         """The environments, once the online phase has begun."""
         self.owed: list[np.ndarray] = []
@@ -125,11 +125,11 @@ class RunState:
         )
         return Streamed(prior, self.keys.update, self.windows, c.batch_size, blocks)
 
-    def checkpoint(self, log_lengths: Mapping[str, int]) -> Checkpoint:
+    def checkpoint(self, logs: Mapping[str, bytes]) -> Checkpoint:
         """Return everything that the run needs to go on from here.
 
         Args:
-            log_lengths: bytes of the logs, safely on disk.
+            logs: their contents, safely on disk.
         """
         return Checkpoint(
             config=self.config,
@@ -139,7 +139,7 @@ class RunState:
             wall_s=self.wall_s,
             last_eval=self.last_eval,
             means=self.means.state(),
-            csv_lengths=log_lengths,
+            logs=logs,
             observation_dim=self.dims[0],
             action_dim=self.dims[1],
             scaling=self._scaling,
@@ -173,7 +173,7 @@ class RunState:
                 f"{self.folder.config_file} says {name} {setting_text(now)}, but the run began "
                 f"with {setting_text(then)}: put that back, or train a new run"
             )
-        self._take(checkpoint, path)
+        self._take(checkpoint, path, self.folder)
         self.replay.load(dict(checkpoint.replay))
         self.owed = list(checkpoint.owed_marks)
         if checkpoint.online:
@@ -189,17 +189,16 @@ class RunState:
         checkpoint = load_offline_end(self.config, source)
         if checkpoint.data_id != self._data_id or checkpoint.scaling != self._scaling:
             raise UserError(f"the offline phase of {source.path} was trained on other prior data")
-        self._take(checkpoint, source.offline_end)
-        copy_logs(checkpoint, source, self.folder)
+        self._take(checkpoint, source.offline_end, source)
 
-    def _take(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Take over the agent, the counters and the logs of a checkpoint."""
+    def _take(self, checkpoint: Checkpoint, path: Path, source: RunFolder) -> None:
+        """Take over the agent, the counters and the logs of a checkpoint of ``source``."""
         self.agent = restore_agent(self.agent, checkpoint, path)
         self.step = checkpoint.step
         self.wall_s = checkpoint.wall_s
         self.last_eval = None if checkpoint.last_eval is None else dict(checkpoint.last_eval)
         self.means = Means.load(checkpoint.means)
-        self.log_lengths = dict(checkpoint.csv_lengths)
+        self.logs = source.logs(checkpoint)
 
     def close(self) -> None:
         """End the environments and the reading of prior data."""
