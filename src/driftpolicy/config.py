@@ -74,12 +74,15 @@ class TrainConfig:
     data_cache: str | None = None
     """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
     skip_broken: bool = False
-    """Leave out shards, and with --env episodes, that are broken instead of stopping there."""
+    """Leave out shards and episodes that are broken, a line each, instead of stopping there."""
     online_prior: int = 1_000_000
     """Transitions of data in shards that stay beside the replay online, the first ones; 0 keeps
     all. Data in one file stay whole."""
     data_mask: str | None = None
     """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
+    sparse: bool = False
+    """OGBench: the reward is -1 until success and 0 on success, in the data and the environment;
+    off: minus the number of things out of place."""
     action_bounds: Literal["space", "data"] = "space"
     """With --env: actions are scaled to [-1, 1] from the action space's bounds, or the data's."""
     normalise_observations: bool = False
@@ -134,18 +137,22 @@ class TrainConfig:
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
         parse_columns(self.columns)
+        known = task.sparse is not None
+        require(self, "sparse", known or not self.sparse, f"left out: {task.name} has no such form")
         for name in _CUSTOM_FIELDS if task.custom is None else ():
             default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default
             require(self, name, kept, f"{default} without an environment of your own")
 
     def configured_task(self, scaling: Scaling | None = None) -> Task:
-        """Return the task, with this config's settings if the environment is the user's own.
+        """Return the task, with this config's settings: of its rewards, or of a custom environment.
 
         Args:
             scaling: how the environment's data are scaled, once they have been read.
         """
         task = find_task(self.task)
+        if self.sparse:
+            task = dataclasses.replace(task, sparse=True)
         if task.custom is None:
             return task
         chosen = {name: getattr(self, name) for name in _CUSTOM_FIELDS}
@@ -190,22 +197,11 @@ def resolve(
     Raises:
         UserError: for an unknown task, method, preset or field, or a value out of range.
     """
-    if preset not in PRESETS:
-        raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
-    task = task or chosen.get("task")
-    if task is None:
-        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
-    agent_config = find_method(method).config
-    benchmark = find_task(task).benchmark
-    for place in ((preset, benchmark), (preset, method, benchmark)):
-        chosen |= PRESET_PLACES.get(place, {})
     phase = overrides.get("phase", "offline-to-online")
-    values: dict[str, Any] = {}
-    if phase == "offline-rl":  # what the setting is about, a preset does not change
-        chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
-    values |= published_settings(method, find_task(task), phase)
-    values |= chosen | dict(overrides) | {"task": task, "method": method}
+    task, published, chosen = lower_layers(task, method, preset, phase)
+    agent_config = find_method(method).config
+    values: dict[str, Any] = published | chosen
+    values |= dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
     unknown = set(overrides) - agent_fields - train_fields
@@ -214,6 +210,35 @@ def resolve(
     agent = {name: value for name, value in values.items() if name in agent_fields}
     train = {name: value for name, value in values.items() if name in train_fields}
     return TrainConfig(**train, agent=agent_config(**agent))
+
+
+def lower_layers(
+    task: str | None, method: str, preset: str, phase: str
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the task, the published settings and the preset's: all between defaults and choices.
+
+    Args:
+        task: its name; None takes the preset's.
+        method: its name.
+        preset: a key of :data:`PRESETS`.
+        phase: the config's.
+
+    Raises:
+        UserError: for an unknown task, method or preset.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
+    task = task or chosen.get("task")
+    if task is None:
+        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
+    find_method(method)
+    benchmark = find_task(task).benchmark
+    for place in ((preset, benchmark), (preset, method, benchmark)):
+        chosen |= PRESET_PLACES.get(place, {})
+    if phase == "offline-rl":  # what the setting is about, a preset does not change
+        chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
+    return task, published_settings(method, find_task(task), phase), chosen
 
 
 def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:

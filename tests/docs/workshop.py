@@ -119,7 +119,7 @@ class Workshop:
     def finish(self, suite: str, name: str, tasks: int | None) -> None:
         """Write the runs on a suite's first tasks, or on all of them, as if they were finished."""
         asked = find_suite(suite)
-        for cell in asked.cells():
+        for cell in asked.cells:
             if cell.task in asked.tasks[:tasks]:
                 write_run(Path("runs") / name, cell, to(50), to(90), summary={"steps": 1})
 

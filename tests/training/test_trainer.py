@@ -16,6 +16,7 @@ from driftpolicy.runs import checkpoints
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.training.loop import train
 from driftpolicy.training.restore import load_agent
+from driftpolicy.training.state import RunState
 
 from .conftest import assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
@@ -144,14 +145,15 @@ def test_other_prior_data_are_refused(data_file, dataset, workers, whole, tmp_pa
         trainer_of(tiny(data_file), folder, dataset, workers, data_id="others")
 
 
-def test_another_simulator_is_noticed(data_file, dataset, workers, whole, tmp_path, monkeypatch):
+def test_another_simulator_is_noticed(data_file, dataset, whole, tmp_path):
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     meta, groups = checkpoints.load(checkpoints.latest(folder.checkpoints))
     moved = groups["collection"]["0.environment.observation"]
     groups["collection"]["0.environment.observation"] = moved + 1e-6
     checkpoints.save(folder.checkpoints, meta["step"], meta, groups)
-    with pytest.raises(UserError, match="does not reproduce"):
-        trainer_of(tiny(data_file), folder, dataset, workers)
+    run = RunState(tiny(data_file), folder, dataset, "data")
+    with contextlib.closing(run), pytest.raises(UserError, match="does not reproduce"):
+        run.start_environments()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data_file, dataset, workers, tmp_path):

@@ -19,6 +19,9 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "eval": "evaluate a trained policy, film it",
     "export": "write a trained policy as an ONNX file, for a robot",
+    "runs": "list the runs of a folder and how they are doing",
+    "watch": "follow a run",
+    "compare": "show what differs between two runs",
     "data": "collect, inspect or download prior data",
     "benchmark": "run a suite of runs and make its table, curves and page",
     "tasks": "list the tasks",
@@ -57,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"dfp: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
+        return 0
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
@@ -67,5 +72,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dfp: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
-        return 0

@@ -13,7 +13,7 @@ from rich.table import Table
 from driftpolicy.cli.inspecting import inspect
 from driftpolicy.data.download import download as download_data
 from driftpolicy.errors import UserError
-from driftpolicy.progress import JobProgress, format_bytes, format_seconds
+from driftpolicy.progress import JobProgress, busy, format_bytes, format_seconds
 from driftpolicy.tasks.ogbench.places import EPISODE_STEPS
 from driftpolicy.tasks.registry import BENCHMARKS, benchmark_of, find_task_of_dataset
 
@@ -175,7 +175,8 @@ def verify(options: argparse.Namespace) -> int:
     path = Path(options.file).expanduser()
     replaying = [benchmark for benchmark in BENCHMARKS.values() if benchmark.verifies]
     benchmark = next((one for one in replaying if one.holds(path)), replaying[0])
-    mismatches, found = benchmark.verify(path, options.demos)
+    with busy("replaying"):
+        mismatches, found = benchmark.verify(path, options.demos)
     for sentence in mismatches:
         console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
     for each in found:

@@ -24,6 +24,11 @@ class EpisodeRunner:
         self.environment = make()
         self._reward, self._steps = 0.0, 0
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many numbers there are in an observation and in an action."""
+        environment = self.environment
+        return {"observations": environment.observation_dim, "actions": environment.action_dim}
+
     def reset(self, seed: int) -> np.ndarray:
         """Start the episode of this seed and return its first observation."""
         self._reward, self._steps = 0.0, 0

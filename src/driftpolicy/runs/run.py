@@ -25,6 +25,8 @@ class Summary:
 
     version: str | None = None
     """The version of driftpolicy that finished the run."""
+    versions: Mapping[str, Any] | None = None
+    """The versions of this package, Python and the packages that decide a result."""
     task: str | None = None
     method: str | None = None
     seed: int | None = None
@@ -41,6 +43,7 @@ class Summary:
 
 _KINDS: dict[str, type] = {
     "version": str,
+    "versions": dict,
     "task": str,
     "method": str,
     "seed": int,

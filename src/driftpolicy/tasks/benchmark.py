@@ -5,11 +5,14 @@ another one.
 """
 
 import dataclasses
+import json
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from driftpolicy.data.findings import Finding
 from driftpolicy.envs.base import Environment
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.task import Task
@@ -26,6 +29,20 @@ Parts = list[list[Any]]
 """Name and size of each part of an observation, in their order."""
 Section = dict[str, str]
 """Rows of a table, a name and a text each, that belong together."""
+
+
+class Checks(Section):
+    """The section that says what the checks of data have found."""
+
+    refused: bool
+    """Whether that forbids training."""
+
+    def __init__(self, findings: Iterable[Finding]):
+        """Say each finding in a line, whether it is a refusal or a warning."""
+        found = list(findings)
+        lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
+        super().__init__({"checks": "\n".join(lines) or "passed"})
+        self.refused = any(finding.refused for finding in found)
 
 
 class LoadedData(NamedTuple):
@@ -45,7 +62,7 @@ class LoadOptions:
     cache: Path | None = None
     """A folder for the memory-mapped form of shards; None: beside them."""
     skip_broken: bool = False
-    """Whether to leave out shards, and episodes of the user's own, that cannot be read."""
+    """Whether to leave out shards and episodes that are broken."""
     progress: Callable[[int, int], None] = lambda done, total: None
     """Called with the number of shards that are ready, and of all, where there are shards."""
     warn: Callable[[str], object] = print
@@ -271,6 +288,19 @@ class Benchmark(ABC):
             UserError: if they are not, or not as one file.
         """
         raise UserError(f"nobody publishes data of {task.environment}")
+
+
+def without_episodes(description: dict[str, Any], left_out: Sequence[str]) -> dict[str, Any]:
+    """Return the description of data of which some episodes were left out: these are other data.
+
+    Args:
+        description: of the whole file.
+        left_out: the names of the episodes.
+    """
+    if not left_out:
+        return description
+    names = json.dumps([description["crc32"], *left_out]).encode()
+    return {**description, "left_out": list(left_out), "crc32": f"{zlib.crc32(names):08x}"}
 
 
 def first_file(data: str | None, places: Iterable[Path]) -> Path | None:

@@ -54,6 +54,8 @@ class Task:
     """A heading of two lines, the second perhaps empty: ``("cube-double", "task2")``."""
     paper_name: str | None = None
     """The name of the task in the paper's tables, if it is in them: ``cube-double-task2``."""
+    sparse: bool | None = None
+    """Whether the reward is -1 until success and 0 on success; None where it cannot be chosen."""
     custom: CustomSettings | None = None
     """The settings of a custom environment; None for the task of a benchmark."""
 

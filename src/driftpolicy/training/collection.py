@@ -1,6 +1,6 @@
 """The online phase's environments: they act with the policy and fill the replay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float32
@@ -115,7 +115,7 @@ class Collection:
                 arrays[f"{i}.environment.{name}"] = array
         return arrays
 
-    def load(self, arrays: dict[str, np.ndarray]) -> None:
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore :meth:`state`.
 
         Raises:

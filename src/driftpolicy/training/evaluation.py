@@ -1,6 +1,6 @@
 """Evaluation: whole chunks, seeded episodes, environments in parallel processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -35,24 +35,26 @@ def evaluate(
     seed: int,
     episodes: int,
     key: PRNGKeyArray,
+    known: Mapping[int, Episode] | None = None,
+    progress: Callable[[Mapping[int, Episode]], None] | None = None,
 ) -> list[Episode]:
     """Run ``episodes`` episodes; the result is the same for any number of workers.
 
     Episode ``i`` is reset with a seed made of (``seed``, ``i``) and decides with keys made of
-    ``key``, ``i`` and the decision's number. The policy is called once per chunk.
+    ``key``, ``i`` and the decision's number. The policy is called once per chunk. Episodes that are
+    ``known`` by their number are not run again; ``progress`` is called with all that are over.
     """
     seeds = episode_seeds(seed, episodes)
     decide = Decider(rule)
-    results: dict[int, Episode] = {}
+    results: dict[int, Episode] = dict(known or {})
     running: dict[int, tuple[int, Iterator[np.ndarray]]] = {}  # worker -> (episode, its noise)
-    started = 0
+    waiting = iter([episode for episode in range(episodes) if episode not in results])
 
     def start(worker: int) -> None:
-        nonlocal started
-        if started < episodes:
-            running[worker] = (started, decide.noise(jax.random.fold_in(key, started)))
-            workers.submit(worker, EpisodeRunner.reset, seeds[started])
-            started += 1
+        episode = next(waiting, None)
+        if episode is not None:
+            running[worker] = (episode, decide.noise(jax.random.fold_in(key, episode)))
+            workers.submit(worker, EpisodeRunner.reset, seeds[episode])
 
     for worker in range(len(workers)):
         start(worker)
@@ -61,6 +63,8 @@ def evaluate(
             episode, noise = running[worker]
             if isinstance(reply, Episode):
                 results[episode] = reply
+                if progress is not None:
+                    progress(results)
                 start(worker)
             else:
                 workers.submit(worker, EpisodeRunner.execute, decide(reply, next(noise)))

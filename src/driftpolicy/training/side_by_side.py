@@ -25,7 +25,7 @@ class SideBySide:
         """Hand the runs' agents to the device.
 
         Args:
-            records: of runs whose configs differ in their seed alone.
+            records: of runs with one :func:`driftpolicy.training.alike.program_of`.
             accelerate: as :class:`Learner` says.
         """
         self._records = list(records)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from driftpolicy.agents import Agent
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
@@ -18,6 +19,7 @@ from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, tree_arrays
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.task import Task
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
@@ -45,7 +47,6 @@ class RunState:
         """
         self.config = config
         self.folder = folder
-        self.task = config.configured_task(prior.scaling)
         self.keys = RunKeys(config.seed)
         self.step = 0
         self.wall_s = 0.0
@@ -56,7 +57,9 @@ class RunState:
         self.log_lengths = {"eval": 0, "train": 0}
         """Bytes of the logs that belong to this state."""
         self.collection: Collection | None = None
-        """The environments, once the online phase has begun."""
+        """The environments, once they are needed."""
+        self._episodes: Mapping[str, np.ndarray] | None = None
+        """The episodes that the environments are in the middle of, until they are started."""
         self.owed: list[np.ndarray] = []
         """The replay's marks at online steps whose gradient steps are still to be made."""
         self.dims = (prior.observation_dim, prior.action_dim)
@@ -67,14 +70,25 @@ class RunState:
         # A round of the online phase adds at most a chunk and an episode's first row to a ring.
         slack = config.agent.chunk_length + 2
         self.replay = Replay(config.replay_capacity, *self.dims, rings=config.num_envs, slack=slack)
-        self.agent = new_agent(config, *self.dims, self.keys.init)
         if saved := list_checkpoints(folder.checkpoints):
-            self._restore(saved[-1])
+            self.agent = self._restore(saved[-1])
         elif source := source_of(config):
-            self._begin_online_from(source)
+            self.agent = self._begin_online_from(source)
+        else:
+            self.agent = new_agent(config, *self.dims, self.keys.init)
         beside = prior.beside_replay(config.online_prior)
         self.offline_prior = self._supply(prior)
         self.online_prior = self.offline_prior if beside is prior else self._supply(beside)
+
+    @property
+    def task(self) -> Task:
+        """The run's task, with the scaling of its prior data."""
+        return self.config.configured_task(self._scaling)
+
+    @property
+    def online(self) -> bool:
+        """Whether the online phase has begun."""
+        return self.collection is not None or self._episodes is not None
 
     @property
     def windows(self) -> WindowSpec:
@@ -109,10 +123,19 @@ class RunState:
         self._ticked = now
 
     def start_environments(self) -> None:
-        """Begin the first episodes, unless a checkpoint was in the middle of some."""
-        if self.collection is None:
-            self.collection = Collection(self.config, self.task, self.replay)
+        """Begin the first episodes, or go on with those that a checkpoint was in the middle of.
+
+        Raises:
+            UserError: as :meth:`driftpolicy.training.collection.Collection.load`.
+        """
+        if self.collection is not None:
+            return
+        self.collection = Collection(self.config, self.task, self.replay)
+        if self._episodes is None:
             self.collection.start()
+        else:
+            self.collection.load(self._episodes)
+            self._episodes = None
 
     def _supply(self, prior: Prior) -> Supply:
         c = self.config
@@ -134,7 +157,7 @@ class RunState:
             config=self.config,
             data_id=self._data_id,
             step=self.step,
-            online=self.collection is not None,
+            online=self.online,
             wall_s=self.wall_s,
             last_eval=self.last_eval,
             means=self.means.state(),
@@ -145,12 +168,12 @@ class RunState:
             control_rate=self._control_rate,
             agent=tree_arrays(self.agent),
             replay=self.replay.state(),
-            collection=self.collection.state() if self.collection else {},
+            collection=self.collection.state() if self.collection else self._episodes or {},
             owed_marks=np.array(self.owed, np.int32),
         )
 
-    def _restore(self, path: Path) -> None:
-        """Go on from a checkpoint of this run.
+    def _restore(self, path: Path) -> Agent:
+        """Go on from a checkpoint of this run; return its agent.
 
         Raises:
             UserError: if it is corrupted, of another version, or of other data or another config.
@@ -170,15 +193,15 @@ class RunState:
             raise UserError(
                 f"checkpoint {path} was made with another config than {self.folder.path}"
             )
-        self._take(checkpoint, path)
+        self._take_counters(checkpoint)
         self.replay.load(dict(checkpoint.replay))
         self.owed = list(checkpoint.owed_marks)
         if checkpoint.online:
-            self.collection = Collection(self.config, self.task, self.replay)
-            self.collection.load(dict(checkpoint.collection))
+            self._episodes = checkpoint.collection
+        return restore_agent(self.config, checkpoint, path)
 
-    def _begin_online_from(self, source: RunFolder) -> None:
-        """Begin where another run's offline phase ended.
+    def _begin_online_from(self, source: RunFolder) -> Agent:
+        """Begin where another run's offline phase ended; return the agent of that time.
 
         Raises:
             UserError: if it has not ended, or was made of other data or settings.
@@ -186,12 +209,11 @@ class RunState:
         checkpoint = load_offline_end(self.config, source)
         if checkpoint.data_id != self._data_id or checkpoint.scaling != self._scaling:
             raise UserError(f"the offline phase of {source.path} was trained on other prior data")
-        self._take(checkpoint, source.offline_end)
+        self._take_counters(checkpoint)
         copy_logs(checkpoint, source, self.folder)
+        return restore_agent(self.config, checkpoint, source.offline_end)
 
-    def _take(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Take over the agent, the counters and the logs of a checkpoint."""
-        self.agent = restore_agent(self.agent, checkpoint, path)
+    def _take_counters(self, checkpoint: Checkpoint) -> None:
         self.step = checkpoint.step
         self.wall_s = checkpoint.wall_s
         self.last_eval = None if checkpoint.last_eval is None else dict(checkpoint.last_eval)

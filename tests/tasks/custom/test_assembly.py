@@ -125,7 +125,7 @@ def test_a_broken_episode_is_named_and_can_be_left_out(tmp_path, file, what):
         message = refusal(path)
         assert REASONS[what] in message
         assert "episode_4" in message
-        assert "(--skip-broken leaves such episodes out)" in message
+        assert "(--skip-broken leaves out what is broken)" in message
     lines: list[str] = []
     recording = read(path, skip_broken=True, warn=lines.append)
     assert names(recording) == [f"episode_{i}" for i in (0, 1, 2, 3, 5)]

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from driftpolicy.data.checks import Finding, accept, short_episodes
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import Finding, accept
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.checks import check_recording
 from driftpolicy.tasks.custom.probe import Facts
@@ -124,7 +125,7 @@ def test_constant_observations():
     assert found(recording(*changing)) == []
 
 
-def test_a_robot_that_stands_still():
+def test_a_robot_that_hardly_moves():
     still = [
         dataclasses.replace(
             t, observations=np.float32(number + 1e-3 * t.observations), name=f"episode_{number}"
@@ -132,12 +133,6 @@ def test_a_robot_that_stands_still():
         for number, t in enumerate(GOOD)
     ]
     assert "within an episode the observations move by" in only(recording(*still))
-    idle = [dataclasses.replace(t, actions=np.full_like(t.actions, 0.5)) for t in GOOD]
-    assert "the actions are always the same (number 0 goes from 0.5" in only(recording(*idle))
-    for t in idle:
-        t.actions[0] += 1e-4  # a thousandth of what is possible is no motion
-    assert "the actions are always the same" in only(recording(*idle))
-    assert found(recording(*idle), None) == []  # nobody knows what is possible
 
 
 def test_actions_that_are_observations():
@@ -185,7 +180,10 @@ def test_not_a_number(part):
     ("facts", "text"),
     [
         (FACTS._replace(observation_dim=4), "observations of 3 numbers, the environment of 4"),
-        (FACTS._replace(action_low=np.zeros(7)), "actions of 2 numbers, the environment of 7"),
+        (
+            FACTS._replace(action_low=np.zeros(7), action_high=np.ones(7)),
+            "actions of 2 numbers, the environment of 7",
+        ),
     ],
 )
 def test_another_environment(facts, text):
@@ -206,3 +204,15 @@ def test_the_first_refusal_is_the_error():
     with pytest.raises(UserError, match=r"^two$"):
         accept([Finding("one"), Finding("two", True), Finding("three", True)])
     assert accept([Finding("one"), Finding("two")]) == ("one", "two")
+
+
+@pytest.mark.parametrize("facts", [FACTS, None])
+def test_a_robot_that_stands_still(facts):
+    still = dataclasses.replace(GOOD[2], actions=np.full_like(GOOD[2].actions, 0.5))
+    text = only(recording(*GOOD[:2], still), facts)
+    assert "the action never changes in 1 of 3 episodes (episode_2)" in text
+    tremble = np.float32([[1e-4, 1e-3]]) * (np.arange(7)[:, None] % 2)  # of ranges 2 and 10
+    trembling = dataclasses.replace(still, actions=np.float32(still.actions + tremble))
+    assert len(found(recording(*GOOD[:2], trembling), facts)) == (facts is not None)
+    single = episode(9, 1)
+    assert found(recording(*GOOD, single), facts) == []

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from driftpolicy.data.checks import accept
 from driftpolicy.data.files import crc32
+from driftpolicy.data.findings import accept
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError, listing
 from driftpolicy.scaling import Scaling

@@ -124,13 +124,3 @@ def yes_or_no(what: str, values: np.ndarray) -> Bool[np.ndarray, " steps"]:
             "and true (0 and 1) say whether it is so"
         )
     return values.astype(bool)
-
-
-def not_finite(one: Trajectory) -> str | None:
-    """Return where an episode holds NaN or infinity, in words; None where it does not."""
-    for what in ("observations", "actions", "rewards"):
-        values = getattr(one, what)
-        if values is not None and not np.isfinite(values).all():
-            bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-            return f"{one.name}: {what} hold NaN or infinity, first in row {int(bad.argmax())}"
-    return None

@@ -6,7 +6,7 @@ from driftpolicy.agents.base import AgentConfig
 from driftpolicy.data.checks import short_episodes
 from driftpolicy.errors import in_brief, listing
 from driftpolicy.progress import format_bytes
-from driftpolicy.tasks.benchmark import LoadOptions, Section
+from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
 from driftpolicy.tasks.custom.checks import check_recording
 from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.custom.dataset import describe
@@ -67,13 +67,12 @@ def inspect_recording(
     found = check_recording(recording, None, facts) + short_episodes(
         lengths, AgentConfig.chunk_length
     )
-    lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
     size = sum(file.stat().st_size for file in form.files(path))
     place = {"data": str(path)}
     place["stored as"] = (
         f"{description['origin']}, {format_bytes(size)}, crc32 {description['crc32']}"
     )
-    return [place, contents, numbers, {"checks": "\n".join(lines) or "passed"}]
+    return [place, contents, numbers, Checks(found)]
 
 
 def _ranges(parts: list[np.ndarray]) -> list[str]:

@@ -70,13 +70,11 @@ class OGBench(Benchmark):
 
     def load_data(self, task: Task, path: Path, options: LoadOptions) -> LoadedData:
         """Read a file, or map a folder of shards, with the rewards of the task's goal."""
-        from driftpolicy.tasks.ogbench.dataset import describe, load_dataset
+        from driftpolicy.tasks.ogbench.dataset import load_data
         from driftpolicy.tasks.ogbench.shards import open_shards
 
         if not path.is_dir():
-            return LoadedData(
-                prior=load_dataset(task, path, options.mask), description=describe(path)
-            )
+            return load_data(task, path, options)
         shards = open_shards(
             task,
             path,

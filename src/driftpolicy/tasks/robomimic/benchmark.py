@@ -78,9 +78,9 @@ class Robomimic(Benchmark):
 
     def load_data(self, task: Task, path: Path, options: LoadOptions) -> LoadedData:
         """Read a file, or the demonstrations of a mask in it."""
-        from driftpolicy.tasks.robomimic.dataset import describe, load_dataset
+        from driftpolicy.tasks.robomimic.dataset import load_data
 
-        return LoadedData(prior=load_dataset(task, path, options.mask), description=describe(path))
+        return load_data(task, path, options)
 
     def holds(self, path: Path) -> bool:
         """Return whether this is an HDF5 file."""
@@ -94,8 +94,9 @@ class Robomimic(Benchmark):
 
     def verify(self, path: Path, count: int) -> Verification:
         """Replay the first ``count`` demonstrations of a file in robosuite."""
+        from driftpolicy.tasks.robomimic.checks import mismatches
         from driftpolicy.tasks.robomimic.demonstrations import DemoFile
-        from driftpolicy.tasks.robomimic.verify import mismatches, replay
+        from driftpolicy.tasks.robomimic.verify import replay
 
         with DemoFile(path) as file:
             return Verification(
