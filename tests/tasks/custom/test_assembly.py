@@ -165,6 +165,16 @@ def test_huge_numbers_are_only_shown(tmp_path):
     assert "e+39" in sections[1]["returns"]
 
 
+def test_a_file_of_lerobot_that_is_missing(tmp_path):
+    folder = write_lerobot(tmp_path / "a", EPISODES, "v2.1")
+    (folder / "data/chunk-000/episode_000003.parquet").unlink()
+    assert "episode_000003.parquet is missing" in refusal(folder)
+    lines: list[str] = []
+    kept = names(read(folder, skip_broken=True, warn=lines.append))
+    assert kept == [f"episode {i}" for i in (0, 1, 2, 4, 5)]
+    assert "episode_000003.parquet is missing" in lines[0]
+
+
 # Columns
 
 
