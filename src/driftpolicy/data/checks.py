@@ -82,16 +82,17 @@ class _Extremes:
     """The least and the greatest value of each number in rows."""
 
     def __init__(self):
-        self.low: Any = np.float64(np.inf)  # whose difference float32 might not hold
-        self.high: Any = np.float64(-np.inf)
+        self.low: Any = np.inf
+        self.high: Any = -np.inf
 
     def see(self, rows: np.ndarray) -> None:
         self.low = np.minimum(self.low, rows.min(axis=0))
         self.high = np.maximum(self.high, rows.max(axis=0))
 
 
-def _span(rows: np.ndarray) -> np.ndarray:
-    return rows.max(axis=0).astype(np.float64) - rows.min(axis=0)
+def _span(rows: np.ndarray) -> Float[np.ndarray, " numbers"]:
+    """Return by how much each number varies; in double precision, where nothing overflows."""
+    return np.float64(rows.max(axis=0)) - rows.min(axis=0)
 
 
 class _Bounds:
@@ -122,8 +123,7 @@ class _Bounds:
         what = (
             f"{percent:g}% of the steps have actions outside the environment's bounds: "
             f"number {worst} goes from {self._extremes.low[worst]:g} to "
-            f"{self._extremes.high[worst]:g}, "
-            f"allowed are {low[worst]:g} to {high[worst]:g}"
+            f"{self._extremes.high[worst]:g}, allowed are {low[worst]:g} to {high[worst]:g}"
         )
         if self._demands.outside == "kept":
             yield Finding(f"{what}; the policy will ask for such actions too")
@@ -218,7 +218,7 @@ class _Motion:
         self._spans.append(_span(episode.observations))
 
     def findings(self) -> Iterator[Finding]:
-        room = self._extremes.high - self._extremes.low
+        room = np.float64(self._extremes.high) - self._extremes.low
         moving = np.median(self._spans, axis=0)[room > 0] / room[room > 0]
         if len(moving) and moving.max() < _MOTION:
             yield Finding(
