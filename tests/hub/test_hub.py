@@ -12,6 +12,7 @@ pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 import driftpolicy
 from driftpolicy.cli import main
 from driftpolicy.data.files import write_npz
+from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
 from driftpolicy.hub.card import policy_card, published
 from driftpolicy.hub.client import Place
@@ -69,7 +70,7 @@ def test_a_published_policy_decides_as_the_run(hub: Hub, run, capsys):
         np.testing.assert_array_equal(chunk, ours.act(observation, seed=3))
     files = hub.commits[f"models/{NAME}"][-1]
     assert sorted(files) == [
-        "README.md", "checkpoints/step-0000000012.npz", "config.json", "eval.csv",
+        "README.md", "checkpoints/step-0000000012.npz", "config.json", "eval.csv", "summary.json",
     ]  # fmt: skip
     assert not any(b"/somebody" in content for content in files.values())
     assert b"replay/observations" not in files["checkpoints/step-0000000012.npz"]
@@ -77,6 +78,26 @@ def test_a_published_policy_decides_as_the_run(hub: Hub, run, capsys):
     for words in (f'"hf://{NAME}"', "| offline | 12 | 25.0 | 5 to 70 | 4 | -9.5 |", "jax 0.10.2"):
         assert words in card
     assert "| origin | collected |" in card
+
+
+def test_commands_take_a_policy_of_the_hub(hub: Hub, run, capsys):
+    assert main(["hub", "push", str(run), NAME]) == 0
+    pytest.importorskip("onnx", reason="needs the extra export")
+    assert main(["export", f"hf://{NAME}", "policy.onnx", "--states", "4"]) == 0
+    assert "checkpoint of step 12" in capsys.readouterr().out
+    assert Policy("policy.onnx").metadata.data["origin"] == "collected"
+    assert "no repository me/nothing" in one_line(capsys, "eval", "hf://me/nothing")
+
+
+def test_no_environment_from_the_hub_is_run(hub: Hub, run, capsys):
+    path = latest(run / "checkpoints")
+    checkpoint = Checkpoint.load(path)
+    config = dataclasses.replace(checkpoint.config, task="gymnasium:trap:make")
+    dataclasses.replace(checkpoint, config=config).write(path)
+    assert main(["hub", "push", str(run), NAME]) == 0
+    capsys.readouterr()
+    assert "nothing from the Hub chooses code" in one_line(capsys, "eval", f"hf://{NAME}")
+    driftpolicy.load_policy(f"hf://{NAME}")
 
 
 def test_a_commit_stays_what_it_is(hub: Hub, run):
