@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import socket
+import sys
 
 import numpy as np
 import pytest
@@ -249,6 +250,12 @@ def test_no_folder_of_this_machine_is_published(run):
     assert "/home/me" not in published(config).to_json()
     assert published(config).task == "gymnasium:arm.py:make"
     assert published(load_run(run).config).task == load_run(run).config.task
+
+
+def test_without_the_extra(run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for words in (("hub", "push", run, NAME), ("data", "pull", NAME)):
+        assert "uv sync --extra hub" in one_line(capsys, *words)
 
 
 def test_places():
