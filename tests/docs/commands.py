@@ -44,6 +44,9 @@ SMALL = {
     "train --preset quickstart": WHOLE,
     "train": [*TINY, *STOP],
     "resume": STOP,
+    "compare": [],
+    "runs": [],
+    "watch": [],
     "eval": ["--episodes", "1"],
     "export": ["--states", "10"],
     "data collect": ["--episodes", "1", "--processes", "1", "--episode-steps", "12", "--overwrite"],
@@ -51,6 +54,9 @@ SMALL = {
     "data download": ["--overwrite"],  # and from a server of the test
     "data verify": ["--demos", "1"],
     "data inspect": [],
+    "data push": [],  # to a server of the test
+    "data pull": [],
+    "hub push": [],
     "benchmark run": [],  # of suites whose runs are all finished
     "benchmark table": [],
     "benchmark curves": [],
@@ -180,6 +186,7 @@ def check_tests(options: list[str]) -> None:
 def require(words: list[str]) -> None:
     """Skip the test if a command needs an extra that is not installed."""
     needs = {"export": "onnx", "lift": "robosuite", "page": "jinja2"}
+    needs |= dict.fromkeys(("push", "pull"), "huggingface_hub")
     for word, module in needs.items():
         for given in words:
             if word in given.split("-") and importlib.util.find_spec(module) is None:

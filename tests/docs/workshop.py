@@ -21,6 +21,7 @@ from driftpolicy.cli import main
 from driftpolicy.suites.suite import find_suite
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, Block
+from tests.hub.server import hub_of_a_test
 from tests.report.conftest import to, write_run
 
 RUN = "runs/cube-single-play-singletask-task1-v0/dfp/seed0"
@@ -238,7 +239,11 @@ def serving(folder: Path) -> Iterator[str]:
 @contextmanager
 def workshop(folder: Path) -> Iterator[Workshop]:
     """Make a workshop, with a home folder and a server of data, and work in it."""
-    with pytest.MonkeyPatch.context() as patch, serving(folder / "served") as url:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serving(folder / "served") as url,
+        hub_of_a_test(folder / "home", patch),
+    ):
         patch.setenv("HOME", str(folder / "home"))
         patch.setenv("no_proxy", "127.0.0.1")
         patch.setenv("COLUMNS", "120")

@@ -10,9 +10,10 @@ from driftpolicy.cli import main
 from driftpolicy.errors import UserError
 from driftpolicy.report.command import command_of
 from driftpolicy.report.page import read_cost
-from driftpolicy.report.provenance import data_records, versions
+from driftpolicy.report.provenance import data_records
 from driftpolicy.report.results import read_results
 from driftpolicy.suites.suite import find_suite, make_cell
+from driftpolicy.versions import versions
 from tests.chromium import launched, needs_chromium
 from tests.films import write_film
 from tests.waiting import PATIENCE

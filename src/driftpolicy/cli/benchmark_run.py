@@ -43,6 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="GPUs a run; 0.25 lets four share one [1 where there are any]",
     )
+    parser.add_argument(
+        "--together",
+        type=_count,
+        default=16,
+        metavar="N",
+        help="on a GPU, at most so many runs that are alike as one program [16]",
+    )
     add_max_minutes(parser)
 
 
@@ -75,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     stop = Stop(options.max_minutes)
     display = SuiteDisplay(console, suite.name)
     with RunFolder(root).lock():
-        driver = Driver(cells, root, display)
+        driver = Driver(cells, root, display, together=options.together)
         title = f"[bold]{escape(suite.title)}[/bold], in {root}"
         console.print(title, highlight=False, soft_wrap=True)
         if driver.missing() or driver.count("elsewhere"):

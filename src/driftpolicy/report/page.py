@@ -16,7 +16,7 @@ from driftpolicy.progress import format_seconds
 from driftpolicy.report import render
 from driftpolicy.report.command import command_of
 from driftpolicy.report.curves import FORMATS, Panel, draw, make_panels
-from driftpolicy.report.provenance import data_records, versions
+from driftpolicy.report.provenance import data_records
 from driftpolicy.report.published import published_cost
 from driftpolicy.report.results import Result
 from driftpolicy.report.rollouts import Rollout, choose_rollouts, first_frame, grid_video
@@ -24,6 +24,7 @@ from driftpolicy.report.style import Style, styles
 from driftpolicy.report.suite_report import SuiteReport, make_report
 from driftpolicy.report.table import AVERAGE
 from driftpolicy.suites.suite import Suite
+from driftpolicy.versions import versions
 
 TEMPLATES = Path(__file__).parent / "templates"
 _DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}

@@ -1,15 +1,10 @@
-"""Where results come from: versions, and the data of every run."""
+"""Where results come from: the data of every run."""
 
 import dataclasses
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from driftpolicy import __version__
 from driftpolicy.report.results import Result
-
-_PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,17 +19,6 @@ class DataRecord:
     crc32: str
     tasks: tuple[str, ...]
     runs: int
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of this package, Python and the packages that decide a result."""
-    found = {"driftpolicy": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def data_records(results: Sequence[Result]) -> list[DataRecord]:

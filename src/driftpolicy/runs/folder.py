@@ -2,16 +2,21 @@
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import write_atomically
 from driftpolicy.errors import UserError
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.runs.sums import require_unchanged, sealed
 from driftpolicy.tasks.registry import find_task
+
+_ATTEMPTS = 10  # at the lock, in a fifth of a second
 
 
 class RunFolder:
@@ -65,8 +70,10 @@ class RunFolder:
         """Return the run's config.
 
         Raises:
-            UserError: if the folder holds no run, or its config is damaged.
+            UserError: if the folder holds no run, or its config is damaged, or was changed after
+                the run had ended.
         """
+        require_unchanged(self.config_file, self.summary)
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except OSError:
@@ -78,6 +85,30 @@ class RunFolder:
         except UserError as error:
             raise UserError(f"{self.config_file}: {error}") from None
 
+    def logs(self, checkpoint: Checkpoint) -> dict[str, bytes]:
+        """Return the contents of the logs, under ``eval`` and ``train``, up to a checkpoint.
+
+        Args:
+            checkpoint: of this run; an older version's holds the lengths of the logs alone, and
+                the files are read.
+
+        Raises:
+            UserError: if a file has lost rows that the checkpoint does not hold.
+        """
+        if checkpoint.logs:
+            return dict(checkpoint.logs)
+        contents = {}
+        for name, path in (("eval", self.eval_csv), ("train", self.train_csv)):
+            length = checkpoint.csv_lengths.get(name, 0)
+            content = path.read_bytes()[:length] if path.is_file() else b""
+            if len(content) < length:
+                raise UserError(
+                    f"{path} has lost rows: {len(content)} bytes, the checkpoint knows {length}; "
+                    "put the whole file back"
+                )
+            contents[name] = content
+        return contents
+
     def begun(self) -> bool:
         """Tell whether a run has been created here, or at least something trained."""
         return self.config_file.exists() or self.train_csv.exists()
@@ -88,6 +119,7 @@ class RunFolder:
 
     def write_summary(self, values: Mapping[str, Any]) -> None:
         """Mark the run as finished, with the values of :class:`driftpolicy.runs.Summary`."""
+        values = sealed(values, self.summary, (self.config_file, self.eval_csv, self.train_csv))
         self.write_text(self.summary, json.dumps(values, indent=2) + "\n")
 
     @staticmethod
@@ -108,16 +140,34 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"cannot use the run folder {self.path}: {error.strerror}") from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"another process is running in {self.path}") from None
+            self._take(file)
             yield
 
-    def in_use(self) -> bool:
-        """Tell whether a process holds the folder; not to be asked while a run starts here.
+    def _take(self, file: IO[str]) -> None:
+        """Take the lock, also where a look at it (:meth:`in_use`) has it for a moment.
 
-        Asking takes the lock for a moment, which that run would find taken.
+        Raises:
+            UserError: if another process holds it.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise UserError(f"another process is running in {self.path}")
+
+    def started(self) -> float | None:
+        """Return when the folder was last locked, in seconds since 1970; None if it never was."""
+        try:
+            return self._lock.stat().st_mtime
+        except OSError:
+            return None
+
+    def in_use(self) -> bool:
+        """Tell whether a process holds the folder.
+
+        Asking takes the lock for a moment; a run that starts at this moment asks again.
         """
         try:
             with open(self._lock) as file:

@@ -10,6 +10,7 @@ from driftpolicy.config import TrainConfig, convert
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.sums import require_sealed, require_unchanged
 from driftpolicy.runs.tables import (
     Evaluation,
     Training,
@@ -25,6 +26,8 @@ class Summary:
 
     version: str | None = None
     """The version of driftpolicy that finished the run."""
+    versions: Mapping[str, Any] | None = None
+    """The versions of this package, Python and the packages that decide a result."""
     task: str | None = None
     method: str | None = None
     seed: int | None = None
@@ -41,6 +44,7 @@ class Summary:
 
 _KINDS: dict[str, type] = {
     "version": str,
+    "versions": dict,
     "task": str,
     "method": str,
     "seed": int,
@@ -84,11 +88,13 @@ class Run:
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """Return the evaluations so far, in the order of their steps."""
+        require_unchanged(self.folder.eval_csv, self.folder.summary)
         return read_evaluations(self.folder.eval_csv)
 
     @property
     def training(self) -> Training:
         """Return what was logged while the run trained."""
+        require_unchanged(self.folder.train_csv, self.folder.summary)
         return read_training(self.folder.train_csv)
 
     @property
@@ -100,6 +106,15 @@ class Run:
     def finished(self) -> bool:
         """Tell whether the run is complete."""
         return self.folder.finished()
+
+    @property
+    def damage(self) -> str:
+        """Say in a line what is damaged among the run's small files; empty if nothing is."""
+        try:
+            _ = self.config, self.evaluations, self.training, self.summary
+        except UserError as error:
+            return str(error)
+        return ""
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -155,6 +170,7 @@ def read_summary(path: Path) -> Summary | None:
         raise UserError(f"cannot read {path}: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is no summary of a run")
+    require_sealed(values, path)
     known = {}
     for name, kind in _KINDS.items():
         value = convert(values.get(name), kind)
