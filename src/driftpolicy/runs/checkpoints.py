@@ -58,7 +58,7 @@ class Checkpoint:
     control_rate: float | None = None
     """Control steps per second; None where the data do not say."""
     agent: Mapping[str, Any]
-    """The agent, as :func:`tree_arrays` has it."""
+    """The agent, as :func:`driftpolicy.runs.trees.tree_arrays` has it."""
     replay: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     collection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The environments of the online phase and their pending chunks; empty before."""
