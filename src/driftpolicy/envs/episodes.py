@@ -26,7 +26,7 @@ class EpisodeRunner:
 
     def sizes(self) -> dict[str, int]:
         """Return how many numbers there are in an observation and in an action."""
-        environment = self.environment
+        environment = self._session.environment
         return {"observations": environment.observation_dim, "actions": environment.action_dim}
 
     def reset(self, seed: int) -> np.ndarray:
