@@ -50,6 +50,7 @@ def launch(
     stop = Stop(max_minutes)
     keep_compiled_programs()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(stop.outliving(console))
         for folder in folders:
             stack.enter_context(folder.lock())
         for folder in folders:
@@ -73,11 +74,16 @@ def launch(
             if run.finished:
                 _finish(run, description, console)
         if not finished:
-            reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
             left = [run for run in runs if not run.finished]
+            paths = " ".join(str(run.folder.path) for run in left)
+            if stop.output_lost and not stop.signal:
+                raise UserError(
+                    f"nobody reads the output any more ({stop.output_lost.strerror}): stopped with "
+                    f"a checkpoint at step {left[0].step:,}; go on with: dfp resume {paths}"
+                )
+            reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
             console.print(
-                f"Stopped by {reason} at step {left[0].step:,}; go on with: "
-                f"dfp resume {' '.join(str(run.folder.path) for run in left)}",
+                f"Stopped by {reason} at step {left[0].step:,}; go on with: dfp resume {paths}",
                 highlight=False,
                 soft_wrap=True,
             )
