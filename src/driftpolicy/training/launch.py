@@ -69,10 +69,11 @@ def launch(
                 console.print(f"{where} from step {run.step:,}{fresh}", highlight=False)
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
-        for run, description in zip(runs, data, strict=True):
+        for one, description in zip(records, data, strict=True):
+            run = one.run
             plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
             if run.finished:
-                _finish(run, description, console)
+                _finish(one, description, console)
         if not finished:
             left = [run for run in runs if not run.finished]
             paths = " ".join(str(run.folder.path) for run in left)
@@ -116,9 +117,10 @@ def _open_runs(
     stack.enter_context(stop.listening())
     records = []
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
-        sinks = open_sinks(config.loggers, folder.path, json.loads(config.to_json()))
         run = RunState(config, folder, prior, data["crc32"], fresh_episode=fresh_episode)
         stack.callback(run.close)
+        settings = json.loads(config.to_json())
+        sinks = open_sinks(config.loggers, folder.path, settings, run.step)
         records.append(Records(run, workers[id(prior)], sinks))
         stack.callback(records[-1].close)
     return records, [data for _, data in loaded]
@@ -133,8 +135,9 @@ def _title(configs: Sequence[TrainConfig]) -> str:
     return f"{next(iter(labels))}, {noun} {', '.join(str(config.seed) for config in configs)}"
 
 
-def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
+def _finish(records: Records, data: dict[str, Any], console: Console) -> None:
     """Film, summarise, and print where everything is."""
+    run = records.run
     config, folder = run.config, run.folder
     video = None
     if config.video:
@@ -149,6 +152,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
                 key=run.keys.evaluate,
                 patience=config.environment_timeout,
             )
+            records.film()
             video = folder.video.name
         except UserError as error:
             console.print(f"[yellow]No video: {error}[/yellow]", highlight=False, soft_wrap=True)

@@ -71,8 +71,15 @@ class Records:
         run = self.run
         if run.step == self._saved_step:
             return
+        for sink in self._sinks:
+            sink.flush()
         run.checkpoint(self._lengths()).save(run.folder.checkpoints)
         self._saved_step = run.step
+
+    def film(self) -> None:
+        """Hand the run's film to the further logs."""
+        for sink in self._sinks:
+            sink.film(self.run.step, self.run.folder.video)
 
     def _lengths(self) -> dict[str, int]:
         """Return the bytes of the logs, once they are safely on disk."""
