@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from driftpolicy import __version__
 from driftpolicy.errors import FieldError, UserError, in_brief
 from driftpolicy.flags import flag
+from driftpolicy.progress import Lasting, drop_output
 
 COMMANDS = {
     "train": "train a policy: offline, then online",
@@ -53,23 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
                     module.look_ahead(command, arguments[1:])
                 command.set_defaults(run=module.run)
         options = parser.parse_args(arguments)
-        return options.run(options)
+        status = options.run(options)
+        Lasting(sys.stdout).flush()  # what cannot be written must not fail when Python ends
+        return status
     except FieldError as error:
-        name = flag(error.field)
-        print(f"dfp: {name} must be {error.meaning}, not {error.value}", file=sys.stderr)
-        return 2
+        return _say(f"{flag(error.field)} must be {error.meaning}, not {error.value}", 2)
     except UserError as error:
-        print(f"dfp: {error}", file=sys.stderr)
-        return 2
+        return _say(str(error), 2)
     except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
+        drop_output(sys.stdout)
         return 0
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        print(
-            f"dfp: {in_brief(error.filename, 60)} is no name that a file can have", file=sys.stderr
-        )
-        return 2
+        return _say(f"{in_brief(error.filename, 60)} is no name that a file can have", 2)
     except KeyboardInterrupt:
-        print("dfp: interrupted", file=sys.stderr)
-        return 130
+        return _say("interrupted", 130)
+
+
+def _say(line: str, status: int) -> int:
+    """Print why the command ends, if anybody can read it still, and return the status."""
+    print(f"dfp: {line}", file=Lasting(sys.stderr), flush=True)
+    return status
