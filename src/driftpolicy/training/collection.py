@@ -1,6 +1,7 @@
 """The online phase's environments: they act with the policy and fill the replay."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -115,17 +116,40 @@ class Collection:
                 arrays[f"{i}.environment.{name}"] = array
         return arrays
 
+    @staticmethod
+    def layout(
+        environments: int, observation_dim: int, action_dim: int
+    ) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """Return shape and type of every array of :meth:`state`, -1 for any length."""
+        layout: dict[str, tuple[tuple[int, ...], Any]] = {
+            "episodes": ((environments,), np.int64),
+            "rewards": ((environments,), np.float64),
+            "lengths": ((environments,), np.int64),
+        }
+        for i in range(environments):
+            layout |= {
+                f"{i}.pending": ((-1, -1), np.float32),  # 0 by 0 before the first decision
+                f"{i}.environment.seed": ((), np.uint64),
+                f"{i}.environment.actions": ((-1, action_dim), np.float32),
+                f"{i}.environment.observation": ((observation_dim,), np.float32),
+            }
+        return layout
+
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Restore :meth:`state`.
 
         Raises:
             UserError: as :meth:`driftpolicy.envs.base.Session.load`.
+            ValueError: if actions have another size than the replay's.
         """
         self._episodes, self._rewards, self._lengths = (
             arrays[name].copy() for name in ("episodes", "rewards", "lengths")
         )
         for i in range(len(self._pending)):
-            self._pending[i] = arrays[f"{i}.pending"]
+            pending = arrays[f"{i}.pending"]
+            if len(pending) and pending.shape[1:] != self._replay.rows.actions.shape[1:]:
+                raise ValueError(f"{i}.pending has the shape {pending.shape}")
+            self._pending[i] = pending
             begins = f"{i}.environment."
             state = {
                 name.removeprefix(begins): array

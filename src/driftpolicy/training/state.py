@@ -16,9 +16,9 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
 from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
-from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints
+from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
-from driftpolicy.runs.trees import tree_arrays
+from driftpolicy.runs.trees import require_arrays, tree_arrays
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
@@ -174,11 +174,35 @@ class RunState:
                 f"with {setting_text(then)}: put that back, or train a new run"
             )
         self._take(checkpoint, path, self.folder)
-        self.replay.load(dict(checkpoint.replay))
+        if checkpoint.step != step_of(path) or not 0 <= self.step <= self.config.total_steps:
+            raise UserError(f"checkpoint {path} holds step {self.step}: it is of another run")
+        self._require_layout(checkpoint, path)
         self.owed = list(checkpoint.owed_marks)
-        if checkpoint.online:
-            self.collection = Collection(self.config, self.task, self.replay)
-            self.collection.load(dict(checkpoint.collection))
+        try:
+            self.replay.load(dict(checkpoint.replay))
+            if checkpoint.online:
+                self.collection = Collection(self.config, self.task, self.replay)
+                self.collection.load(dict(checkpoint.collection))
+        except ValueError as error:
+            raise UserError(f"checkpoint {path} does not fit together: {error}") from None
+
+    def _require_layout(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Refuse a checkpoint whose arrays, beside the agent's, are not those of this run.
+
+        Raises:
+            UserError: naming the first that is missing, unknown, or of another shape or type.
+        """
+        count = self.config.num_envs
+        rows = {
+            name: ((3, count) if name == "counts" else (-1, *array.shape[1:]), array.dtype)
+            for name, array in self.replay.state().items()
+        }
+        require_arrays(rows, checkpoint.replay, path)
+        layout = Collection.layout(count, *self.dims) if checkpoint.online else {}
+        require_arrays(layout, checkpoint.collection, path)
+        if len(checkpoint.owed_marks):
+            marks = {"marks": ((-1, count, 3), np.int32)}
+            require_arrays(marks, {"marks": checkpoint.owed_marks}, path)
 
     def _begin_online_from(self, source: RunFolder) -> None:
         """Begin where another run's offline phase ended.
