@@ -6,6 +6,7 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, or 2 for a user's mistake, printed in a line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if os.path.expanduser("~") == "~":
+            raise UserError("this user has no home folder: set HOME to one")
         parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
         parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -61,3 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
         return 0
+    except OSError as error:
+        if error.filename is None:  # not about a file that was named
+            raise
+        print(f"dfp: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2

@@ -3,6 +3,7 @@
 import contextlib
 import mmap
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,8 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from driftpolicy.errors import UserError
+
+_TEMPORARY = re.compile(r"\..+\.([1-9]\d*)\.tmp", re.ASCII)
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any], *, what: str) -> None:
@@ -37,6 +40,29 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any], *, what: str
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote into a folder.
+
+    Call it only while no process of another machine writes there: those that run are known by
+    their number on this one.
+    """
+    for path in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not _is_running(int(match[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def move(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.files import write_atomically
+from driftpolicy.data.files import remove_leftovers, write_atomically
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.sums import require_unchanged, sealed
@@ -134,6 +134,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for this process; it is released however the process ends.
 
+        What processes that were killed have left half-written is removed.
+
         Raises:
             UserError: if another process holds it.
         """
@@ -147,6 +149,8 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UserError(f"another process is running in {self.path}") from None
+            for folder in (self.path, self.checkpoints):
+                remove_leftovers(folder)
             yield
 
     def in_use(self) -> bool:
