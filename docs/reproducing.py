@@ -15,8 +15,7 @@ from driftpolicy.report.published import (
     published_cost,
     published_score,
 )
-from driftpolicy.suites.suite import Cell, find_suite
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.suites.suite import find_suite, make_cell
 
 PAGE = Path(__file__).with_suffix(".md")
 METHODS = ("bfn", "qc-bfn", "fql", "qc-fql", "mvp", "mvp-topk", "dfp-bc", "dfp")
@@ -32,12 +31,10 @@ def cells() -> str:
     """The published success, offline and online, of every task and method."""
     body = []
     for task in find_suite("paper").tasks:
-        found = [
-            [published_score(Cell(task, method, 0), phase) for phase in ("offline", "online")]
-            for method in METHODS
-        ]
+        runs = [make_cell(task.name, method, 0) for method in METHODS]
+        found = [[published_score(run, phase) for phase in ("offline", "online")] for run in runs]
         texts = [" → ".join(f"{p.mean:.0f}" for p in pair if p) for pair in found]
-        body.append([find_task(task).title, f"`{task}`", *texts])
+        body.append([task.title, f"`{task.name}`", *texts])
     return rows(["task", "name here", *METHODS], body)
 
 
@@ -46,12 +43,10 @@ def alone() -> str:
     suite = find_suite("offline-rl")
     body = []
     for task in suite.tasks:
-        found = [
-            published_score(Cell(task, method, 0, overrides={"phase": "offline-rl"}), "offline")
-            for method in suite.methods
-        ]
+        runs = [run for run in suite.cells if run.task == task and run.seed == 0]
+        found = [published_score(run, "offline") for run in runs]
         texts = [f"{p.mean:.0f} ± {p.deviation:.0f}" if p else "" for p in found]
-        body.append([find_task(task).title, f"`{task}`", *texts])
+        body.append([task.title, f"`{task.name}`", *texts])
     return rows(["task", "name here", *suite.methods], body)
 
 

@@ -10,13 +10,14 @@ docs/extending.md goes through it.
 """
 
 import csv
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.format import Format
-from driftpolicy.tasks.custom.recording import Recording, complete, trajectory
+from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
 
 
 class CsvFormat(Format):
@@ -34,32 +35,45 @@ class CsvFormat(Format):
         """List the episodes' files in the order of their numbers."""
         return sorted(path.glob("episode_*.csv"), key=lambda file: (len(file.stem), file.stem))
 
-    def read(self, path: Path) -> Recording:
-        """Read all episodes.
+    def open(self, path: Path) -> Stored:
+        """List the columns, of which those that begin with ``state_`` are the observation.
 
         Raises:
-            UserError: naming the file that is damaged or in which something does not fit.
+            UserError: naming the file that is damaged.
         """
-        trajectories = []
-        for file in self.files(path):
-            columns = _columns(file)
-            states = [name for name in columns if name.startswith("state_")]
-            actions = [name for name in columns if name.startswith("action_")]
-            parts = {
-                "observations": np.stack([columns[name] for name in states], axis=1),
-                "actions": np.stack([columns[name][:-1] for name in actions], axis=1),
-                "success": columns["success"][:-1] > 0,
-            }
-            trajectories.append(trajectory(str(path), file.stem, parts))
-        return complete(str(path), Recording(self.kind(path), trajectories, control_rate=None))
+        files = self.files(path)
+        names = list(_columns(files[0]))
+
+        def episodes(names: Collection[str]) -> Iterator[StoredEpisode]:
+            for file in files:
+                try:
+                    columns = _columns(file)
+                except UserError as error:
+                    yield StoredEpisode(file.stem, error)
+                    continue
+                # The last row has seen what followed the last action, and done nothing.
+                rows = {name: len(column) - 1 for name, column in columns.items()}
+                rows |= {name: None for name in columns if name.startswith("state_")}
+                found = {name: columns[name][: rows[name]] for name in names if name in columns}
+                yield StoredEpisode(file.stem, found)
+
+        return Stored(
+            names=names,
+            defaults={
+                "observations": tuple(name for name in names if name.startswith("state_")),
+                "actions": tuple(name for name in names if name.startswith("action_")),
+                "success": ("success",),
+            },
+            episodes=episodes,
+        )
 
 
 def _columns(file: Path) -> dict[str, np.ndarray]:
     """Return the columns of a file as numbers."""
-    with open(file, newline="") as lines:
-        header, *rows = csv.reader(lines)
     try:
+        with open(file, newline="") as lines:
+            header, *rows = csv.reader(lines)
         values = np.array(rows, np.float32)
         return dict(zip(header, values.T, strict=True))
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{file} is no table of numbers: {error}") from None

@@ -16,8 +16,10 @@ PACKAGE = "driftpolicy"
 # Lowest first: a module may import from its room and from those that stand before it here. The
 # package's __init__ is the room "driftpolicy".
 ROOMS = [
-    *("errors", "flags", "importing", "batch", "scaling", "progress", "drifting", "networks"),
-    *("agents", "data", "envs", "tasks", "presets", "config", "runs", "training", "policy", "api"),
+    *("errors", "flags", "importing", "batch", "scaling", "progress", "versions"),
+    *("drifting", "networks"),
+    *("agents", "data", "envs", "tasks", "presets", "config", "settings"),
+    *("runs", "training", "hub", "policy", "api"),
     *("suites", "report", "deploy", "export", "driftpolicy", "cli"),
 ]
 # Reading the version is no dependency on what the package offers.

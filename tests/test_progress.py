@@ -5,7 +5,7 @@ import io
 import pytest
 
 from driftpolicy import progress
-from driftpolicy.progress import JobProgress, format_bytes, format_seconds
+from driftpolicy.progress import JobProgress, busy, format_bytes, format_seconds
 
 
 class Clock:
@@ -113,3 +113,11 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert "10/50 episodes" in text
     assert "…" not in text
     assert "\x1b[" in text
+
+
+def test_what_cannot_be_counted_shows_its_time_on_a_terminal_alone(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        with busy("reading [a-b]", stream=stream):
+            pass
+        assert ("reading [a-b]" in stream.getvalue()) == shown

@@ -7,19 +7,20 @@ from typing import Any
 
 from rich.console import Console
 
-from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.runs import Run, load_run
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.settings import SettingsFile, Settled, settle
 from driftpolicy.training.accelerator import default_environments
 from driftpolicy.training.launch import launch
 
 
 def train(
     task: str | None = None,
-    method: str = "dfp",
+    method: str | None = None,
     *,
-    preset: str = "paper",
+    preset: str | None = None,
+    config: str | Path | None = None,
     runs: str | Path = "runs",
     run: str | Path | None = None,
     max_minutes: float | None = None,
@@ -33,8 +34,9 @@ def train(
     Args:
         task: the task's name; ``gymnasium:ID`` or ``gymnasium:file.py:function`` for an environment
             of yours; None takes the preset's.
-        method: the method's name, or ``file.py:Class`` of yours.
-        preset: ``quickstart``, ``small`` or ``paper``.
+        method: the method's name, or ``file.py:Class`` of yours; by default ``dfp``.
+        preset: ``quickstart``, ``small`` or ``paper``, the default.
+        config: a TOML or JSON file with what ``config.json`` holds; the arguments here win over it.
         runs: where the run's folder ``<task>/<method>/seed<k>`` is made.
         run: the run's folder itself, instead.
         max_minutes: stop with a checkpoint after so many minutes.
@@ -48,17 +50,20 @@ def train(
     Raises:
         UserError: for everything that a user can mend, in one line.
     """
-    (folder,) = create_runs(task, method, [settings], preset=preset, runs=runs, run=run)
+    (folder,) = create_runs(
+        task, method, [settings], preset=preset, config=config, runs=runs, run=run
+    )
     launch([folder], console or Console(), max_minutes=max_minutes)
     return load_run(folder.path)
 
 
 def train_seeds(
     task: str | None,
-    method: str = "dfp",
+    method: str | None = None,
     *,
     seeds: Sequence[int],
-    preset: str = "paper",
+    preset: str | None = None,
+    config: str | Path | None = None,
     runs: str | Path = "runs",
     max_minutes: float | None = None,
     console: Console | None = None,
@@ -72,26 +77,31 @@ def train_seeds(
         UserError: for everything that a user can mend; the other runs go on to their end first.
     """
     each = [settings | {"seed": seed} for seed in seeds]
-    folders = create_runs(task, method, each, preset=preset, runs=runs)
+    folders = create_runs(task, method, each, preset=preset, config=config, runs=runs)
     launch(folders, console or Console(), max_minutes=max_minutes)
     return [load_run(folder.path) for folder in folders]
 
 
 def resume(
-    *paths: str | Path, max_minutes: float | None = None, console: Console | None = None
+    *paths: str | Path,
+    max_minutes: float | None = None,
+    fresh_episode: bool = False,
+    console: Console | None = None,
 ) -> list[Run]:
     """Continue runs from their last checkpoints, side by side, as ``dfp resume`` does.
 
     Args:
         *paths: the runs' folders.
         max_minutes: stop with checkpoints after so many minutes.
+        fresh_episode: begin new episodes instead of going on in the middle of the stored ones,
+            which an environment that is not deterministic does not reproduce.
         console: where progress is shown; by default the terminal.
 
     Raises:
         UserError: for everything that a user can mend.
     """
     folders = find_runs(paths)
-    launch(folders, console or Console(), max_minutes=max_minutes)
+    launch(folders, console or Console(), max_minutes=max_minutes, fresh_episode=fresh_episode)
     return [load_run(folder.path) for folder in folders]
 
 
@@ -109,10 +119,11 @@ def find_runs(paths: Sequence[str | Path]) -> list[RunFolder]:
 
 def create_runs(
     task: str | None,
-    method: str,
+    method: str | None,
     settings: Sequence[Mapping[str, Any]],
     *,
-    preset: str = "paper",
+    preset: str | None = None,
+    config: str | Path | None = None,
     runs: str | Path = "runs",
     run: str | Path | None = None,
 ) -> list[RunFolder]:
@@ -123,23 +134,46 @@ def create_runs(
         method: as in :func:`train`.
         settings: of each run.
         preset: as in :func:`train`.
+        config: as in :func:`train`.
         runs: where the folders are made.
         run: the folder of a single run, instead.
 
     Raises:
         UserError: for a mistake in the settings, or a folder that holds a run already.
     """
+    plans = plan_runs(task, method, settings, preset=preset, config=config, runs=runs, run=run)
+    with contextlib.ExitStack() as locks:
+        for folder, settled in plans:
+            locks.enter_context(folder.lock())
+            folder.create(settled.config)
+    return [folder for folder, _ in plans]
+
+
+def plan_runs(
+    task: str | None,
+    method: str | None,
+    settings: Sequence[Mapping[str, Any]],
+    *,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    runs: str | Path = "runs",
+    run: str | Path | None = None,
+) -> list[tuple[RunFolder, Settled]]:
+    """Return the folders and the settings of new runs, and make nothing.
+
+    The arguments are those of :func:`create_runs`.
+
+    Raises:
+        UserError: for a mistake in the settings.
+    """
     if run is not None and len(settings) > 1:
         raise UserError("several runs need a folder each: name where they are made (runs)")
-    folders = []
-    with contextlib.ExitStack() as locks:
-        environments = default_environments(len(settings))
-        for values in settings:
-            if environments > 1:
-                values = {"num_envs": environments} | dict(values)
-            config = resolve(task, method, preset, values)
-            folder = RunFolder(Path(run)) if run else RunFolder.of(config, Path(runs))
-            locks.enter_context(folder.lock())
-            folder.create(config)
-            folders.append(folder)
-    return folders
+    file = SettingsFile.read(config) if config is not None else None
+    environments = default_environments(len(settings))
+    machine = {"num_envs": environments} if environments > 1 else {}
+    plans = []
+    for values in settings:
+        settled = settle(task, method, preset, values, file=file, machine=machine)
+        folder = RunFolder(Path(run)) if run else RunFolder.of(settled.config, Path(runs))
+        plans.append((folder, settled))
+    return plans

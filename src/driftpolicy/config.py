@@ -12,6 +12,7 @@ from driftpolicy.agents.config import choice, require
 from driftpolicy.errors import UserError
 from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published_settings
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.task import CustomSettings, Task
 
@@ -23,7 +24,7 @@ _CUSTOM_FIELDS = tuple(
 FREE_FIELDS = frozenset(
     (
         *("data", "data_cache", "skip_broken", "collect_episodes", "offline_from"),
-        *("processes", "video", "loggers"),
+        *("processes", "environment_timeout", "video", "loggers"),
     )
 )
 """Settings that may change between a stop and a resume, since they change no number of a run. What
@@ -82,12 +83,15 @@ class TrainConfig:
     data_cache: str | None = None
     """Folder for the memory-mapped form of shards; default: the folder "mapped" among them."""
     skip_broken: bool = False
-    """Leave out shards that are broken instead of stopping there."""
+    """Leave out shards and episodes that are broken, a line each, instead of stopping there."""
     online_prior: int = 1_000_000
     """Transitions of data in shards that stay beside the replay online, the first ones; 0 keeps
     all. Data in one file stay whole."""
     data_mask: str | None = None
     """A selection of a Robomimic file's demonstrations (train, valid, better, ...); default: all"""
+    sparse: bool = False
+    """OGBench: the reward is -1 until success and 0 on success, in the data and the environment;
+    off: minus the number of things out of place."""
     action_bounds: Literal["space", "data"] = "space"
     """With --env: actions are scaled to [-1, 1] from the action space's bounds, or the data's."""
     normalise_observations: bool = False
@@ -98,10 +102,16 @@ class TrainConfig:
     """With --env, if its info has no success: the return from which an episode counts as one."""
     max_episode_steps: int | None = None
     """With --env: truncate episodes after so many steps; default: the environment's own limit."""
+    columns: tuple[str, ...] = ()
+    """With --env: the data's columns of which observation and action are made, joined in order, as
+    observation=state,environment_state action=action; default: those of the format."""
     collect_episodes: int = 0
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2
     """Environment processes for evaluation and collection; changes no result."""
+    environment_timeout: float = 600.0
+    """Seconds after which an environment that does not answer, to a reset or a chunk of steps, is
+    given up and the run stops with a checkpoint; 0 waits for ever."""
     video: bool = True
     """Film an evaluation episode at the end."""
     loggers: tuple[str, ...] = ()
@@ -124,6 +134,8 @@ class TrainConfig:
         for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
         require(self, "online_prior", self.online_prior >= 0, "at least 0")
+        timeout = self.environment_timeout
+        require(self, "environment_timeout", 0 <= timeout < math.inf, "at least 0")
         least = self.num_envs * (self.agent.chunk_length + 2)
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
         require(self, "online_share", 0 <= (self.online_share or 0) <= 1, "in [0, 1]")
@@ -138,18 +150,23 @@ class TrainConfig:
         require(self, "success_return", math.isfinite(self.success_return or 0), "a number")
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
+        parse_columns(self.columns)
+        known = task.sparse is not None
+        require(self, "sparse", known or not self.sparse, f"left out: {task.name} has no such form")
         for name in _CUSTOM_FIELDS if task.custom is None else ():
             default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default
             require(self, name, kept, f"{default} without an environment of your own")
 
     def configured_task(self, scaling: Scaling | None = None) -> Task:
-        """Return the task, with this config's settings if the environment is the user's own.
+        """Return the task, with this config's settings: of its rewards, or of a custom environment.
 
         Args:
             scaling: how the environment's data are scaled, once they have been read.
         """
         task = find_task(self.task)
+        if self.sparse:
+            task = dataclasses.replace(task, sparse=True)
         if task.custom is None:
             return task
         chosen = {name: getattr(self, name) for name in _CUSTOM_FIELDS}
@@ -194,22 +211,11 @@ def resolve(
     Raises:
         UserError: for an unknown task, method, preset or field, or a value out of range.
     """
-    if preset not in PRESETS:
-        raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
-    task = task or chosen.get("task")
-    if task is None:
-        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
-    agent_config = find_method(method).config
-    benchmark = find_task(task).benchmark
-    for place in ((preset, benchmark), (preset, method, benchmark)):
-        chosen |= PRESET_PLACES.get(place, {})
     phase = overrides.get("phase", "offline-to-online")
-    values: dict[str, Any] = {}
-    if phase == "offline-rl":  # what the setting is about, a preset does not change
-        chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
-    values |= published_settings(method, find_task(task), phase)
-    values |= chosen | dict(overrides) | {"task": task, "method": method}
+    task, published, chosen = lower_layers(task, method, preset, phase)
+    agent_config = find_method(method).config
+    values: dict[str, Any] = published | chosen
+    values |= dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
     unknown = set(overrides) - agent_fields - train_fields
@@ -218,6 +224,35 @@ def resolve(
     agent = {name: value for name, value in values.items() if name in agent_fields}
     train = {name: value for name, value in values.items() if name in train_fields}
     return TrainConfig(**train, agent=agent_config(**agent))
+
+
+def lower_layers(
+    task: str | None, method: str, preset: str, phase: str
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the task, the published settings and the preset's: all between defaults and choices.
+
+    Args:
+        task: its name; None takes the preset's.
+        method: its name.
+        preset: a key of :data:`PRESETS`.
+        phase: the config's.
+
+    Raises:
+        UserError: for an unknown task, method or preset.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
+    task = task or chosen.get("task")
+    if task is None:
+        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
+    find_method(method)
+    benchmark = find_task(task).benchmark
+    for place in ((preset, benchmark), (preset, method, benchmark)):
+        chosen |= PRESET_PLACES.get(place, {})
+    if phase == "offline-rl":  # what the setting is about, a preset does not change
+        chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
+    return task, published_settings(method, find_task(task), phase), chosen
 
 
 def first_difference(

@@ -1,5 +1,7 @@
 """What goes wrong by no fault of the program, for one line without a traceback."""
 
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A user's mistake or the machine's state: one line that says what is wrong and what to do.
@@ -17,3 +19,20 @@ class FieldError(UserError):
         self.field = field
         self.meaning = meaning
         self.value = value
+
+
+def in_brief(error: object, width: int = 200) -> str:
+    """Return what an error or a name says in one line of at most ``width`` characters.
+
+    An exception without a message is named by its class.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def listing(names: Iterable[object], most: int = 12) -> str:
+    """Return the first names of some, each in brief, and how many there are beside them."""
+    every = [in_brief(name, 60) for name in names]
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return (", ".join(every[:most]) or "nothing") + more

@@ -3,11 +3,21 @@
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column
 from rich.text import Text
 
@@ -28,6 +38,14 @@ def format_bytes(count: int | float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" or count >= 99.95 else f"{count:.3g} {unit}"
 
 
+def format_count(count: int) -> str:
+    """Write a number of steps in a few characters, rounded down: ``600``, ``6.5k``, ``1.25M``."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{int(1000 * count / size) / 1000:.4g}{unit}"
+    return str(count)
+
+
 def format_seconds(seconds: int | float) -> str:
     """Write a duration as ``5 s``, ``4 min 05 s``, ``3 h 07 min``."""
     whole = round(seconds)
@@ -36,6 +54,29 @@ def format_seconds(seconds: int | float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def format_steps(steps: int) -> str:
+    """Write a number of steps in a few letters: ``400``, ``12k``, ``1.3M``."""
+    if steps < 1000:
+        return str(steps)
+    return f"{steps / 1e6:.3g}M" if steps >= 1_000_000 else f"{steps / 1e3:.3g}k"
+
+
+@contextmanager
+def busy(label: str, *, stream: Any = None) -> Iterator[None]:
+    """Show on a terminal that something is under way that nobody can count, and for how long.
+
+    Args:
+        label: what it is.
+        stream: a text file, by default stderr; if it is no terminal, nothing is shown.
+    """
+    console = Console(file=stream or sys.stderr)
+    columns = (SpinnerColumn(), TextColumn(escape(label)), TimeElapsedColumn())
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with shown:
+        shown.add_task("", total=None)
+        yield
 
 
 class JobProgress:

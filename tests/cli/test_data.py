@@ -116,7 +116,9 @@ def test_an_interrupt_ends_in_one_line(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(collecting, "collect", collect)
     assert main(["data", "collect", DATASET, "--out", str(tmp_path / "a.npz")]) == 130
-    assert capsys.readouterr().err == "dfp: interrupted; nothing was written\n"
+    assert capsys.readouterr().err == (
+        "dfp: interrupted; the same command continues where this one ended\n"
+    )
     assert closed
 
     def download(*arguments, **options):
@@ -171,13 +173,14 @@ def test_inspect_a_published_file(file, tmp_path, capsys):
     arrays["terminals"] = np.isin(np.arange(24), [2, 12])
     arrays["qvel"][0, 0] = np.nan
     write_npz(tmp_path / "published.npz", arrays)
-    assert main(["data", "inspect", str(tmp_path / "published.npz")]) == 0
+    assert main(["data", "inspect", str(tmp_path / "published.npz")]) == 1
     rows = table(capsys.readouterr().out)
     assert rows["origin"].startswith("published, or unknown")
     assert "seed" not in rows
     assert rows["episodes"] == "3, the last without its end"
     assert rows["episode length"] == "2 to 10 (median 9) transitions"
     assert rows["NaN or infinite"] == "1 in qvel"
+    assert "refused: episode 2: the data does not end at an episode's end" in rows["checks"]
 
 
 def test_inspect_refuses_in_one_line(file, tmp_path, capsys):
@@ -187,7 +190,10 @@ def test_inspect_refuses_in_one_line(file, tmp_path, capsys):
     write_npz(tmp_path / "foreign.npz", {"x": np.zeros(3)})
     assert "not an OGBench dataset" in fails(capsys, "inspect", str(tmp_path / "foreign.npz"))
     other = TASK.replace("single", "double", 1)
-    assert "collected in cube-single" in fails(capsys, "inspect", str(file), "--task", other)
+    assert main(["data", "inspect", str(file), "--task", other]) == 1
+    rows = table(capsys.readouterr().out)
+    assert rows["checks"] == "refused: it was collected in cube-single, not in cube-double"
+    assert "at the goal" not in rows
     assert "unknown task" in fails(capsys, "inspect", str(file), "--task", "cube")
 
 

@@ -8,6 +8,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from driftpolicy.cli import main
+from driftpolicy.runs.run import load_run
 from driftpolicy.tasks.custom import plain
 from driftpolicy.training.captions import HEIGHT
 from tests.tasks.custom import own
@@ -116,7 +117,61 @@ def test_inspect_shows_what_would_be_refused(tmp_path, capsys):
     episodes = demonstrate()
     episodes[2]["actions"][1, 0] = np.inf
     plain.write(tmp_path / "a.npz", episodes)
-    assert main(["data", "inspect", str(tmp_path / "a.npz")]) == 0
+    assert main(["data", "inspect", str(tmp_path / "a.npz")]) == 1
     assert "refused: episode_2: actions hold NaN or infinity" in capsys.readouterr().out
     message = fails(capsys, "data", "inspect", tmp_path / "a.npz", "--task", "lift-mh-low_dim")
     assert "--env takes data of your own" in message
+
+
+@pytest.fixture
+def renamed(tmp_path) -> Path:
+    """With other names, and one episode that lacks its last observation."""
+    arrays = {}
+    for number, episode in enumerate(demonstrate()):
+        seen = episode["observations"][: -1 if number == 4 else None]
+        arrays[f"episode_{number}/x"], arrays[f"episode_{number}/y"] = seen.T
+        arrays[f"episode_{number}/moves"] = episode["actions"]
+        arrays[f"episode_{number}/success"] = episode["success"]
+    np.savez(tmp_path / "other.npz", **arrays)
+    return tmp_path / "other.npz"
+
+
+CHOSEN = ["--columns", "observation=x,y", "action=moves", "--skip-broken"]
+
+
+def test_inspect_what_is_chosen(file, renamed, capsys):
+    assert "it has: moves, success, x, y" in fails(capsys, "data", "inspect", renamed)
+    line = fails(capsys, "data", "inspect", renamed, *CHOSEN[:-1])
+    assert "episode_4 has 5 observations and 5 actions; needed are 6" in line
+    assert "--skip-broken" in line
+    assert main(["data", "inspect", str(renamed), "--env", ENV, *CHOSEN]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "left out: " in out
+    assert "observations: x, y actions: moves" in out
+    assert "--columns must be given as observation=NAME" in fails(
+        capsys, "data", "inspect", renamed, "--columns", "x"
+    )
+    np.savez(file.with_name("play.npz"), observations=np.zeros(3), actions=np.zeros(3))
+    assert "--columns is of data of your own" in fails(
+        capsys, "data", "inspect", file.with_name("play.npz"), *CHOSEN
+    )
+    assert "is no name that a file can have" in fails(capsys, "data", "inspect", "x" * 5000)
+    cube = "cube-single-play-singletask-task1-v0"
+    assert "--columns must be () without an environment of your own" in fails(
+        capsys, "train", cube, *SETTINGS, *CHOSEN
+    )
+
+
+@pytest.mark.slow
+def test_train_on_what_is_chosen(renamed, tmp_path, capsys):
+    """The columns are kept in the run's config; what is left out and not read is said."""
+    folder = tmp_path / "run"
+    train = ["train", "--env", ENV, "--data", renamed, *SETTINGS, "--reward", "success", *CHOSEN]
+    stop = ["--run", folder, "--no-video", "--max-minutes", "0.0001"]
+    assert main([str(word) for word in [*train, *stop]]) == 0
+    out = capsys.readouterr().out
+    assert "left out: " in out
+    assert "5 episodes" in out
+    assert load_run(folder).config.columns == ("observation=x,y", "action=moves")
+    assert main(["resume", str(folder)]) == 0
+    assert load_run(folder).finished

@@ -116,6 +116,8 @@ def one_line(capsys, arguments: list[str]) -> str:
         (["train", TASK, "--colour", "red"], "unrecognized arguments: --colour red"),
         (["train", TASK, "--max-minutes", "-1"], "must be above 0"),
         (["train"], "name a task"),
+        (["train", "--config", "none.toml"], "cannot read the settings none.toml: No such file"),
+        (["train", "--config"], "argument --config: expected one argument"),
         (["resume", "nowhere"], "nowhere holds no run"),
         (["eval", "nowhere"], "holds no checkpoint"),
         (["eval", "nowhere", "--episodes", "0"], "--episodes must be at least 1"),
@@ -139,6 +141,28 @@ def test_the_flags_are_those_of_the_method_that_is_asked_for(monkeypatch, tmp_pa
     assert main(words if own else None) == 0
     config = RunFolder(tmp_path).config()
     assert (config.method, config.agent.expectile) == ("iql", 0.8)
+
+
+def test_a_run_from_a_file_and_what_a_dry_run_prints(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("driftpolicy.training.launch.launch", lambda *folders, **limits: 0)
+    file = tmp_path / "run.toml"
+    file.write_text(f'task = "{TASK}"\nmethod = "iql"\nseed = 4\n[agent]\nexpectile = 0.8\n')
+    words = ["train", "--config", str(file), "--expectile", "0.7", "--preset", "small"]
+    assert main([*words, "--dry-run"]) == 0
+    out, _ = capsys.readouterr()
+    folder = RunFolder(tmp_path / "runs" / TASK / "iql" / "seed4")
+    assert out.startswith(f"# {folder.path.relative_to(tmp_path)}\n")
+    assert "seed = 4" in out
+    assert "# file run.toml" in out
+    assert list(tmp_path.iterdir()) == [file]
+    assert main(words) == 0
+    assert (folder.config().agent.expectile, folder.config().batch_size) == (0.7, 128)
+    file.write_text(out)
+    assert main(["train", "--config", str(file), "--run", str(tmp_path / "again")]) == 0
+    assert RunFolder(tmp_path / "again").config() == folder.config()
+    assert main(["train", "--config", str(file), "--seeds", "1,2"]) == 0
+    assert (folder.path.parent / "seed2").is_dir()
 
 
 def test_missing_data_name_the_three_ways(capsys, monkeypatch, tmp_path):

@@ -119,7 +119,7 @@ def test_pickled_objects_are_refused_both_ways(tmp_path):
         write_npz(tmp_path / "new.npz", {"a": objects})
     assert os.listdir(tmp_path) == []
     np.savez(tmp_path / "pickled.npz", a=objects)
-    with pytest.raises(UserError, match="allow_pickle=False") as error:
+    with pytest.raises(UserError, match=r"arrays of Python objects \(a\)") as error:
         read_npz(tmp_path / "pickled.npz")
     one_line(error)
 

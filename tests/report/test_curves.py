@@ -24,7 +24,7 @@ def panels(suite, runs):
 
 def test_panels(panels):
     cube, lift = panels
-    assert (cube.task, cube.offline_steps, cube.total_steps) == (CUBE, 1_000_000, 2_000_000)
+    assert (cube.task.name, cube.offline_steps, cube.total_steps) == (CUBE, 1_000_000, 2_000_000)
     assert [curve.label for curve in cube.curves] == list(LABELS)
     dfp = cube.curves[1]
     assert dfp.steps == tuple(range(100_000, 2_000_001, 100_000))
@@ -43,7 +43,7 @@ def test_figure(panels):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure = make_figure(panels, LABELS)
+    figure = make_figure(panels, style.styles(LABELS))
     figure.canvas.draw()
     assert figure.get_figwidth() == WIDTH
     cube, lift = (axis for axis in figure.axes if axis.get_visible())
@@ -77,10 +77,10 @@ def test_figure(panels):
 def test_one_seed_has_no_interval(suite, tmp_path):
     """Not one from 0 to 100: where a second seed has been, there is a band, elsewhere none."""
     root = tmp_path / "runs"
-    for cell in suite.cells():
-        if cell.task == CUBE and cell.method == "dfp" and cell.seed < 2:
+    for cell in suite.cells:
+        if cell.task.name == CUBE and cell.method == "dfp" and cell.seed < 2:
             write_run(root, cell, to(50 + 5 * cell.seed), to(90)[: 10 - 5 * cell.seed])
-        elif cell.task == CUBE and cell.seed == 0:
+        elif cell.task.name == CUBE and cell.seed == 0:
             write_run(root, cell, to(50), to(90))
     (panel,) = make_panels(make_report(suite, root))
     fql, dfp = panel.curves
@@ -89,7 +89,7 @@ def test_one_seed_has_no_interval(suite, tmp_path):
     assert [math.isnan(high) for high in dfp.high] == [False] * 15 + [True] * 5
     from matplotlib import pyplot as plt
 
-    figure = make_figure([panel], LABELS)
+    figure = make_figure([panel], style.styles(LABELS))
     plt.close(figure)
     (axis,) = (axis for axis in figure.axes if axis.get_visible())
     (band,) = axis.collections
@@ -98,15 +98,15 @@ def test_one_seed_has_no_interval(suite, tmp_path):
 
 def test_files_in_three_formats_the_same_each_time(panels, tmp_path):
     outs = [tmp_path / f"curves.{ending}" for ending in ("png", "svg", "pdf")]
-    draw(panels, LABELS, outs)
+    draw(panels, style.styles(LABELS), outs)
     starts = (b"\x89PNG", b"<?xml", b"%PDF")
     first = [out.read_bytes() for out in outs]
     assert [text.startswith(start) for text, start in zip(first, starts, strict=True)] == [True] * 3
     assert b">cube-double task2</text>" in first[1]  # text stays text
-    draw(panels, LABELS, outs)
+    draw(panels, style.styles(LABELS), outs)
     assert [out.read_bytes() for out in outs] == first
     with pytest.raises(UserError, match=r"drawn as \.png, \.svg, \.pdf"):
-        draw(panels, LABELS, [tmp_path / "curves.bmp"])
+        draw(panels, style.styles(LABELS), [tmp_path / "curves.bmp"])
 
 
 def test_command(runs, tmp_path, capsys):

@@ -12,11 +12,12 @@ from driftpolicy.report import render, terminal
 from driftpolicy.report.curves import make_figure, make_panels
 from driftpolicy.report.published import published_score
 from driftpolicy.report.results import read_results
+from driftpolicy.report.style import styles
 from driftpolicy.report.suite_report import make_report
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.suites.display import jobs_table
 from driftpolicy.suites.driver import Driver
-from driftpolicy.suites.suite import Cell, Suite, find_suite
+from driftpolicy.suites.suite import Suite, find_suite, make_cell
 from driftpolicy.tasks.registry import all_tasks, find_task
 from tests.films import write_film
 from tests.suites.common import Reports
@@ -48,7 +49,7 @@ def suite(tmp_path) -> Suite:
 @pytest.fixture
 def runs(tmp_path, suite):
     data = {"origin": "plain npz", "crc32": "0badcafe"}
-    for cell in suite.cells():
+    for cell in suite.cells:
         write_run(tmp_path / "runs", cell, to(30), to(60), summary={"data": data})
     return tmp_path / "runs"
 
@@ -58,7 +59,7 @@ def test_names(task):
     assert find_task(task).heading == WORDS[task]
     assert find_task(task).title == " ".join(WORDS[task]).strip()
     assert find_task(task).paper_name is None
-    assert published_score(Cell(task, "dfp", 0), "online") is None
+    assert published_score(make_cell(task, "dfp", 0), "online") is None
 
 
 def test_every_task_has_a_title_of_its_own():
@@ -67,8 +68,8 @@ def test_every_task_has_a_title_of_its_own():
 
 def test_runs_are_where_a_training_puts_them(suite, tmp_path):
     """One folder under the suite's, whatever the environment's path."""
-    for cell in suite.cells():
-        assert cell.folder(tmp_path).path == RunFolder.of(cell.config(), tmp_path).path
+    for cell in suite.cells:
+        assert cell.folder(tmp_path).path == RunFolder.of(cell.config, tmp_path).path
         assert len(cell.folder(tmp_path).path.relative_to(tmp_path).parts) == 3
 
 
@@ -97,8 +98,8 @@ def test_curves(suite, runs):
     from matplotlib import pyplot as plt
 
     panels = make_panels(make_report(suite, runs))
-    assert tuple(panel.task for panel in panels) == TASK_NAMES
-    figure = make_figure(panels, ("dfp", "fql"))
+    assert tuple(panel.task.name for panel in panels) == TASK_NAMES
+    figure = make_figure(panels, styles(("dfp", "fql")))
     figure.canvas.draw()
     axes = [axis for axis in figure.axes if axis.get_visible()]
     titles = [axis.get_title() for axis in axes]
@@ -114,7 +115,7 @@ def test_curves(suite, runs):
 
 
 def test_live_table(suite, runs):
-    driver = Driver(suite.cells(), runs, Reports())
+    driver = Driver(suite.cells, runs, Reports())
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(jobs_table(driver, 100, wide=True))
     shown = console.export_text()
@@ -126,7 +127,7 @@ def test_page(suite, runs, tmp_path, capsys):
     """Its films are in folders that an address can name."""
     pytest.importorskip("jinja2", reason="needs Jinja: uv sync --extra benchmark")
     for result in read_results(suite, runs):
-        if result.cell.task in (FAR, "gymnasium:Pendulum-v1"):
+        if result.cell.task.name in (FAR, "gymnasium:Pendulum-v1"):
             write_film(result.run.path / "rollout.mp4", (200, 100, 30))
     command = ["benchmark", "page", str(tmp_path / "own.toml"), "--runs", str(runs)]
     assert main([*command, "--out", str(tmp_path / "page")]) == 0

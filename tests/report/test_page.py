@@ -12,9 +12,10 @@ from driftpolicy.cli import main
 from driftpolicy.errors import UserError
 from driftpolicy.report.command import command_of
 from driftpolicy.report.page import read_cost
-from driftpolicy.report.provenance import data_records, versions
+from driftpolicy.report.provenance import data_records
 from driftpolicy.report.results import read_results
-from driftpolicy.suites.suite import Cell, find_suite
+from driftpolicy.suites.suite import find_suite, make_cell
+from driftpolicy.versions import versions
 from tests.films import write_film
 from tests.waiting import PATIENCE
 
@@ -34,12 +35,15 @@ def page(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     path = folder / "two.toml"
     path.write_text(SUITE)
-    for cell in find_suite(path).cells():
-        if (cell.method, cell.task) == ("qc-fql", LIFT):
+    for cell in find_suite(path).cells:
+        if (cell.method, cell.task.name) == ("qc-fql", LIFT):
             continue
         online = to(60 + 10 * cell.seed + 15 * (cell.method == "dfp"), 30)
         online = online[:5] if (cell.method, cell.seed) == ("qc-fql", 2) else online
-        origin = {"origin": "collected" if cell.task == LIFT else "published", "crc32": "0badcafe"}
+        origin = {
+            "origin": "collected" if cell.task.name == LIFT else "published",
+            "crc32": "0badcafe",
+        }
         data = {**origin, "path": "/somewhere/file", "collected_by": "scripts <of ours>"}
         run = write_run(folder / "runs", cell, to(30), online, summary={"data": data})
         if cell.seed == 0:
@@ -211,7 +215,14 @@ def test_accessible_and_no_wider_than_the_screen(opened):
 
 
 def test_commands_make_the_same_run(tmp_path):
-    cell = Cell(CUBE, "dfp", 3, "wide", "small", {"actor_hidden": [64, 64], "overlap": False})
+    cell = make_cell(
+        CUBE,
+        "dfp",
+        3,
+        variant="wide",
+        preset="small",
+        overrides={"actor_hidden": [64, 64], "overlap": False},
+    )
     assert command_of(cell) == (
         f"dfp train {CUBE} --method dfp --seed 3 --preset small --actor-hidden 64 64 --no-overlap"
     )

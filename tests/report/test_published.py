@@ -11,27 +11,27 @@ from driftpolicy.report.published import (
     published_cost,
     published_score,
 )
-from driftpolicy.suites.suite import Cell, find_suite
+from driftpolicy.suites.suite import find_suite, make_cell
 from driftpolicy.tasks.registry import find_task
 
 
 def test_every_cell_of_the_papers_suites_has_its_number():
     for name, phases in (("paper", 2), ("paper-ablations", 2), ("offline-rl", 1), ("lambda", 1)):
-        for cell in find_suite(name).cells():
+        for cell in find_suite(name).cells:
             found = [published_score(cell, phase) for phase in ("offline", "online")]
             assert sum(one is not None for one in found) == phases, cell.name
 
 
 def test_some_of_them_by_hand():
     cube = "cube-triple-play-singletask-task4-v0"
-    assert published_score(Cell(cube, "dfp", 0), "online") == PublishedScore(81.2, 5.6)
-    assert published_score(Cell(cube, "dfp", 0), "offline") == PublishedScore(1.0, 0.7)
+    assert published_score(make_cell(cube, "dfp", 0), "online") == PublishedScore(81.2, 5.6)
+    assert published_score(make_cell(cube, "dfp", 0), "offline") == PublishedScore(1.0, 0.7)
     quadruple = "cube-quadruple-play-100m-singletask-task3-v0"
-    assert published_score(Cell(quadruple, "mvp", 3), "online") == PublishedScore(47.2, 29.8)
-    weighed = Cell(quadruple, "dfp", 0, variant="lambda=5.0")
+    assert published_score(make_cell(quadruple, "mvp", 3), "online") == PublishedScore(47.2, 29.8)
+    weighed = make_cell(quadruple, "dfp", 0, variant="lambda=5.0")
     assert published_score(weighed, "online") == PublishedScore(94.2, 4.0)
     assert published_score(weighed, "offline") is None
-    alone = Cell("scene-play-singletask-task2-v0", "dfp", 0, overrides={"phase": "offline-rl"})
+    alone = make_cell("scene-play-singletask-task2-v0", "dfp", 0, overrides={"phase": "offline-rl"})
     assert published_score(alone, "offline") == PublishedScore(93.0, 4.0)
     assert published_average("dfp@K=4", "online") == PublishedScore(95.6, None)
     assert published_average("dfp@K=3", "online") is None
@@ -61,5 +61,5 @@ def test_the_docs_tables_are_up_to_date():
 
 
 def test_what_is_not_printed_is_none():
-    single = Cell("cube-single-play-singletask-task1-v0", "dfp", 0)
+    single = make_cell("cube-single-play-singletask-task1-v0", "dfp", 0)
     assert published_score(single, "online") is None

@@ -7,6 +7,7 @@ import pytest
 from driftpolicy.errors import UserError
 from driftpolicy.report.results import read_results
 from driftpolicy.report.rollouts import choose_rollouts, first_frame, grid_video
+from driftpolicy.tasks.registry import find_task
 from tests.films import read_film, write_film
 
 from .conftest import CUBE, LIFT
@@ -17,20 +18,22 @@ def test_films_of_one_seed_are_preferred(suite, runs):
         (runs / CUBE / name / "rollout.mp4").touch()
     (runs / LIFT / "dfp/seed2/rollout.mp4").touch()
     results = read_results(suite, runs)
-    chosen = choose_rollouts(results, CUBE)
+    chosen = choose_rollouts(results, find_task(CUBE))
     assert [(film.label, film.seed) for film in chosen] == [("qc-fql", 1), ("dfp", 1)]
-    assert [(film.label, film.seed) for film in choose_rollouts(results, LIFT)] == [("dfp", 2)]
+    assert [(film.label, film.seed) for film in choose_rollouts(results, find_task(LIFT))] == [
+        ("dfp", 2)
+    ]
     (runs / CUBE / "qc-fql/seed1/rollout.mp4").rename(runs / CUBE / "qc-fql/seed2/rollout.mp4")
     (runs / CUBE / "dfp/seed2/rollout.mp4").unlink()
-    assert [film.seed for film in choose_rollouts(results, CUBE)] == [2, 0]
+    assert [film.seed for film in choose_rollouts(results, find_task(CUBE))] == [2, 0]
 
 
 def test_a_film_that_may_be_half_written_is_left_out(suite, runs):
     folder = runs / LIFT / "qc-fql/seed2"  # under way: without a summary
     (folder / "rollout.mp4").touch()
-    assert choose_rollouts(read_results(suite, runs), LIFT) == []
+    assert choose_rollouts(read_results(suite, runs), find_task(LIFT)) == []
     (folder / "config.json").unlink()  # kept evidence
-    assert len(choose_rollouts(read_results(suite, runs), LIFT)) == 1
+    assert len(choose_rollouts(read_results(suite, runs), find_task(LIFT))) == 1
 
 
 def test_grid(tmp_path):

@@ -1,16 +1,16 @@
 """Cells of the tests, and what a driver reported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from driftpolicy.suites.driver import Driver, Job
-from driftpolicy.suites.suite import Cell
+from driftpolicy.suites.suite import Cell, make_cell
 
 TASK = "cube-single-play-singletask-task1-v0"
 
 
-def cells(count: int = 3, **overrides) -> list[Cell]:
+def cells(count: int = 3, seeds: Sequence[int] = (), **overrides) -> list[Cell]:
     settings = {"offline_steps": 10, "online_steps": 10, **overrides}
-    return [Cell(TASK, "dfp", seed, overrides=settings) for seed in range(count)]
+    return [make_cell(TASK, "dfp", seed, overrides=settings) for seed in seeds or range(count)]
 
 
 class Reports:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +41,10 @@ class Machines:
     def slots(self) -> int:
         return self._slots
 
-    def start(self, folder: Path, log: Path) -> Path:
+    accelerated = False
+
+    def start(self, folders: Sequence[Path], log: Path) -> Path:
+        (folder,) = folders
         self.started.append(int(folder.name.removeprefix("seed")))
         self._running.append(folder)
         self.most = max(self.most, len(self._running))
@@ -83,7 +87,50 @@ def test_all_are_run_once_in_order_and_no_more_at_a_time_than_fit(tmp_path):
     assert machines.most == 2
     assert driver.count("finished") == 5
     for cell in cells(5):
-        assert cell.folder(tmp_path).config() == cell.config()
+        assert cell.folder(tmp_path).config() == cell.config
+
+
+class Accelerated(Machines):
+    """Machines on whose accelerators runs that are alike share a process."""
+
+    accelerated = True
+
+    def start(self, folders: Sequence[Path], log: Path) -> tuple[Path, ...]:
+        assert log == folders[0] / "log.txt"
+        self.started.append([int(folder.name.removeprefix("seed")) for folder in folders])
+        self._running.append(tuple(folders))
+        self.most = max(self.most, len(self._running))
+        return self._running[-1]
+
+    def ended(self):
+        ended, self._running = self._running, []
+        return [(folders, max(map(self._end, folders))) for folders in ended]
+
+
+def test_runs_that_are_alike_share_an_accelerator(tmp_path):
+    """On two accelerators five seeds are two processes; another batch size is a third."""
+    machines = Accelerated()
+    runs = [*cells(5), *cells(1, batch_size=8, seeds=[9])]
+    driver = drive(tmp_path, machines, runs=runs)
+    assert machines.started == [[0, 1, 2], [3, 4], [9]]
+    assert machines.most == 2
+    assert driver.count("finished") == 6
+    assert driver.jobs[2].log == driver.jobs[0].folder.log
+    assert driver.jobs[9 - 4].log == driver.jobs[5].folder.log
+
+
+def test_at_most_so_many_share_one(tmp_path):
+    machines = Accelerated(slots=1)
+    driver = Driver(cells(5), tmp_path, Reports(), together=2)
+    driver.run(machines, lambda: False)
+    assert machines.started == [[0, 1], [2, 3], [4]]
+
+
+def test_a_run_that_fails_beside_others_is_tried_again_without_those_that_finished(tmp_path):
+    machines = Accelerated({1: ["dfp: no"]}, slots=1)
+    driver = drive(tmp_path, machines)
+    assert machines.started == [[0, 1, 2], [1]]
+    assert driver.count("finished") == 3
 
 
 def test_started_again_only_what_is_missing_is_done(tmp_path):
@@ -97,7 +144,7 @@ def test_a_run_dropped_into_the_folder_counts(tmp_path):
     settings = {"processes": 7, "data": "/elsewhere/data.npz", "video": False}
     dropped = cells(1, **settings)[0]
     folder = dropped.folder(tmp_path)
-    folder.create(dropped.config())
+    folder.create(dropped.config)
     folder.write_summary({})
     machines = Machines()
     assert drive(tmp_path, machines).count("finished") == 3
@@ -107,7 +154,7 @@ def test_a_run_dropped_into_the_folder_counts(tmp_path):
 def test_another_run_in_the_folder_is_neither_counted_nor_touched(tmp_path):
     other = cells(1, batch_size=31)[0]
     folder = other.folder(tmp_path)
-    folder.create(other.config())
+    folder.create(other.config)
     folder.write_summary({})
     before = folder.config_file.read_bytes()
     machines = Machines()

@@ -5,7 +5,7 @@ import pytest
 from driftpolicy.suites import driver as driving
 from driftpolicy.suites.driver import Driver
 from driftpolicy.suites.sharing import offline_steps_made
-from driftpolicy.suites.suite import Cell, find_suite
+from driftpolicy.suites.suite import Cell, find_suite, make_cell
 from tests.suites.common import TASK, Reports
 from tests.suites.test_driver import Machines, drive
 
@@ -32,7 +32,7 @@ class Phased(Machines):
 
 
 def cell(method: str, variant: str = "", **overrides) -> Cell:
-    return Cell(TASK, method, 0, variant, overrides=STEPS | overrides)
+    return make_cell(TASK, method, 0, variant=variant, overrides=STEPS | overrides)
 
 
 def test_runs_that_differ_online_alone_share_their_offline_phase(tmp_path):
@@ -73,5 +73,5 @@ def test_an_offline_phase_that_fails_is_made_by_each(tmp_path):
 )
 def test_what_the_papers_suites_save(names, alone, shared):
     """In millions of offline steps, as docs/reproducing.md says."""
-    configs = [cell.config() for name in names for cell in find_suite(name).cells()]
+    configs = [cell.config for name in names for cell in find_suite(name).cells]
     assert offline_steps_made(configs) == (alone * 1_000_000, shared * 1_000_000)

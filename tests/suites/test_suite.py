@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from driftpolicy.errors import UserError
-from driftpolicy.suites.suite import Cell, find_suite, suite_names
+from driftpolicy.suites.suite import find_suite, make_cell, suite_names
 
 TASK = "cube-single-play-singletask-task1-v0"
 DOCS = Path(__file__).parents[2] / "docs" / "benchmark.md"
@@ -22,43 +22,44 @@ def test_the_papers_suites_are_the_papers():
     paper = find_suite("paper")
     assert len(paper.tasks) == 12
     assert paper.methods == ("bfn", "qc-bfn", "fql", "qc-fql", "mvp", "dfp")
-    assert len(paper.cells()) == 12 * 6 * 5
-    config = paper.cells()[0].config()
+    assert len(paper.cells) == 12 * 6 * 5
+    config = paper.cells[0].config
     assert (config.offline_steps, config.online_steps, config.warmup_steps) == (10**6, 10**6, 5000)
     assert (config.eval_every, config.eval_episodes) == (100_000, 50)
     assert find_suite("paper-ablations").tasks == paper.tasks == find_suite("k").tasks
     assert find_suite("paper-ablations").methods == ("mvp-topk", "dfp-bc")
-    assert {cell.config().agent.positives for cell in find_suite("k").cells()} == {1, 2, 4, 8}
-    weights = {cell.config().agent.improvement_weight for cell in find_suite("lambda").cells()}
+    assert {cell.config.agent.positives for cell in find_suite("k").cells} == {1, 2, 4, 8}
+    weights = {cell.config.agent.improvement_weight for cell in find_suite("lambda").cells}
     assert weights == {0.1, 0.5, 1.0, 5.0}
-    for cell in find_suite("offline-rl").cells():
-        assert cell.config().phase == "offline-rl"
-        assert cell.config().agent.chunk_length == 1
+    for cell in find_suite("offline-rl").cells:
+        assert cell.config.phase == "offline-rl"
+        assert cell.config.agent.chunk_length == 1
 
 
 def test_every_run_of_ours_has_a_folder_of_its_own():
     for name in suite_names():
         suite = find_suite(name)
-        folders = [cell.folder(Path("runs")).path for cell in suite.cells()]
+        folders = [cell.folder(Path("runs")).path for cell in suite.cells]
         assert len(set(folders)) == len(folders) > 0
 
 
 def test_the_cpu_suite_is_a_list_of_blocks():
     suite = find_suite("cpu")
-    assert [len(block.cells()) for block in suite.blocks] == [24, 6, 2]
-    assert suite.tasks[0] == TASK
-    assert all(cell.config().offline_steps == 6_000 for cell in suite.cells())
+    families = [cell.task.family for cell in suite.cells]
+    assert families == ["cube-single"] * 24 + ["lift"] * 6 + ["can", "square"]
+    assert suite.tasks[0].name == TASK
+    assert all(cell.config.offline_steps == 6_000 for cell in suite.cells)
 
 
 def test_a_folder_and_a_config_are_those_of_dfp_train(tmp_path):
     from driftpolicy.config import resolve
     from driftpolicy.runs.folder import RunFolder
 
-    cell = Cell(TASK, "dfp", 3, preset="small", overrides={"temperatures": [1, 0.5]})
+    cell = make_cell(TASK, "dfp", 3, preset="small", overrides={"temperatures": [1, 0.5]})
     config = resolve(TASK, "dfp", "small", {"seed": 3, "temperatures": (1.0, 0.5)})
-    assert cell.config() == config
+    assert cell.config == config
     assert cell.folder(tmp_path).path == RunFolder.of(config, tmp_path).path
-    varied = Cell(TASK, "dfp", 0, "K=2", overrides={"positives": 2})
+    varied = make_cell(TASK, "dfp", 0, variant="K=2", overrides={"positives": 2})
     assert varied.folder(tmp_path).path == tmp_path / TASK / "dfp@K=2" / "seed0"
 
 
@@ -77,12 +78,12 @@ def test_blocks_add_to_what_is_common(tmp_path):
         "[[blocks]]\n"
         "seeds = [7]\n"
     )
-    slow, _, other = find_suite(written(tmp_path, text)).cells()
+    slow, _, other = find_suite(written(tmp_path, text)).cells
     assert (slow.label, slow.seed) == ("dfp@slow", 0)
-    assert slow.config().batch_size == other.config().batch_size == 8
-    assert slow.config().agent.learning_rate == 1.0
+    assert slow.config.batch_size == other.config.batch_size == 8
+    assert slow.config.agent.learning_rate == 1.0
     assert (other.label, other.seed) == ("dfp", 7)
-    assert other.config().agent.learning_rate == 6e-4
+    assert other.config.agent.learning_rate == 6e-4
 
 
 @pytest.mark.parametrize(
@@ -137,10 +138,10 @@ def test_an_unknown_suite_is_one_line(name, message):
 def test_the_documented_example_is_a_suite(tmp_path):
     (example,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
     suite = find_suite(written(tmp_path, example))
-    assert [cell.name for cell in suite.cells()] == [
+    assert [cell.name for cell in suite.cells] == [
         f"{TASK}/{label}/seed{seed}"
         for label in ("dfp@tau=0.05", "dfp@tau=0.2", "qc-fql")
         for seed in (0, 1, 2)
     ]
-    assert suite.cells()[3].config().agent.temperatures == (0.2,)
-    assert suite.cells()[0].config().online_steps == 20_000
+    assert suite.cells[3].config.agent.temperatures == (0.2,)
+    assert suite.cells[0].config.online_steps == 20_000

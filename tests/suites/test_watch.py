@@ -46,11 +46,11 @@ def test_a_damaged_table_does_not_stop_whoever_watches(tmp_path):
     ],
 )
 def test_what_makes_another_run_is_named(settings, sentence):
-    assert difference(cells(1, **settings)[0].config(), cells(1)[0].config()) == sentence
+    assert difference(cells(1, **settings)[0].config, cells(1)[0].config) == sentence
 
 
 def test_a_folder_without_its_config_or_with_a_damaged_one_is_not_ours(tmp_path):
-    folder, wanted = RunFolder(tmp_path / "a"), cells(1)[0].config()
+    folder, wanted = RunFolder(tmp_path / "a"), cells(1)[0].config
     assert objection(folder, wanted) == ""
     folder.create(wanted)
     assert objection(folder, wanted) == ""

@@ -175,16 +175,16 @@ def test_what_changes_no_number_may_be_edited(data_file, dataset, whole):
     ("group", "name", "change", "words"),
     [
         ("replay", "counts", None, "lacks counts"),
-        ("replay", "observations", lambda a: a[:1], "counters are not those"),
+        ("replay", "observations", lambda a: a[:1], "damaged replay"),
         ("replay", "observations", lambda a: a[:, :1], "observations is float32"),
         ("replay", "rewards", lambda a: a.astype(np.float64), "rewards is float64"),
-        ("replay", "counts", lambda a: a[::-1], "counters are not those"),
+        ("replay", "counts", lambda a: a[::-1], "damaged replay"),
         ("replay", "more", lambda a: np.zeros(1), "unknown more"),
         (
             "collection",
             "0.pending",
             lambda a: np.zeros((2, 2), np.float32),
-            "0.pending has the shape",
+            "pending is float32",
         ),
         ("collection", "0.environment.seed", None, r"lacks 0\.environment\.seed"),
         ("collection", "0.environment.actions", lambda a: a[..., None], "actions is float32"),
@@ -225,14 +225,15 @@ def test_damaged_logs_do_not_cost_the_run(data_file, dataset, workers, whole, tm
     assert b"off1ine" in (folder.path / "eval.csv.damaged").read_bytes()
 
 
-def test_another_simulator_is_noticed(data_file, dataset, workers, whole, tmp_path, monkeypatch):
+def test_another_simulator_is_noticed(data_file, dataset, whole, tmp_path):
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     meta, groups = checkpoints.load(checkpoints.latest(folder.checkpoints))
     moved = groups["collection"]["0.environment.observation"]
     groups["collection"]["0.environment.observation"] = moved + 1e-6
     checkpoints.save(folder.checkpoints, meta["step"], meta, groups)
-    with pytest.raises(UserError, match="does not reproduce"):
-        trainer_of(tiny(data_file), folder, dataset, workers)
+    run = RunState(tiny(data_file), folder, dataset, "data")
+    with contextlib.closing(run), pytest.raises(UserError, match="does not reproduce"):
+        run.start_environments()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data_file, dataset, workers, tmp_path):

@@ -129,6 +129,7 @@ class ImprovementConfig(AgentConfig):
     ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset(
         {"candidates", "positives", "improvement_weight", "anchor_rate"}
     )
+    NUMBERS: ClassVar[frozenset[str]] = AgentConfig.NUMBERS | {"improvement_weight", "anchor_rate"}
 
     candidates: int = 16
     """N, samples of the anchor per state among which the positives are chosen."""
@@ -173,8 +174,9 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
 
     @property
     def improves(self) -> bool:
-        """Whether the improvement loss is on."""
-        return self.anchor is not None and self.config.improvement_weight > 0
+        """Whether the improvement loss is on; it is for all agents that differ in its weight."""
+        weight = self.config.improvement_weight
+        return self.anchor is not None and (isinstance(weight, jax.Array) or weight > 0)
 
     def guidance(self, batch: Batch, key: PRNGKeyArray) -> Positives | None:
         """Return the positives chosen among N samples of the anchor; None without improvement."""

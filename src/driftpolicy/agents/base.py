@@ -66,7 +66,7 @@ class Agent(eqx.Module, Generic[_Config]):
         """Return the agent as it is after the switch from the offline to the online phase."""
 
 
-def polyak(average: _Tree, current: _Tree, rate: float) -> _Tree:
+def polyak(average: _Tree, current: _Tree, rate: float | Float[Array, ""]) -> _Tree:
     """``average + rate * (current - average)`` on every array."""
     return jax.tree.map(lambda a, c: a + rate * (c - a), average, current)
 

@@ -13,6 +13,9 @@ class AgentConfig:
 
     ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset()
     """Fields that change nothing in the offline phase."""
+    NUMBERS: ClassVar[frozenset[str]] = frozenset({"learning_rate"})
+    """Fields that enter the arithmetic of an update and nothing else: agents that differ in them
+    alone can be one program (:mod:`driftpolicy.agents.numbers`)."""
 
     chunk_length: int = 5
     """H, control steps per decision (Q-chunking, Li et al. 2025)."""

@@ -5,13 +5,14 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from driftpolicy import __version__
-from driftpolicy.errors import FieldError, UserError
+from driftpolicy.errors import FieldError, UserError, in_brief
 from driftpolicy.flags import flag
 
 COMMANDS = {
@@ -19,7 +20,11 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "eval": "evaluate a trained policy, film it",
     "export": "write a trained policy as an ONNX file, for a robot",
-    "data": "collect, inspect or download prior data",
+    "runs": "list the runs of a folder and how they are doing",
+    "watch": "follow a run",
+    "compare": "show what differs between two runs",
+    "data": "collect, inspect, download or publish prior data",
+    "hub": "publish a trained policy on the Hugging Face Hub",
     "benchmark": "run a suite of runs and make its table, curves and page",
     "tasks": "list the tasks",
     "doctor": "check versions, devices and rendering",
@@ -59,13 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"dfp: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("dfp: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
         return 0
     except OSError as error:
         if error.filename is None:  # not about a file that was named
             raise
-        print(f"dfp: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        name = in_brief(str(error.filename), 60)
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"dfp: {name} is no name that a file can have", file=sys.stderr)
+        else:
+            print(f"dfp: cannot use {name}: {error.strerror}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("dfp: interrupted", file=sys.stderr)
+        return 130

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from driftpolicy.cli.benchmark_table import add_suite, runs_folder
+from driftpolicy.progress import busy
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw the curves and print where they are."""
     from driftpolicy.report.curves import FORMATS, draw, make_panels
+    from driftpolicy.report.style import styles
     from driftpolicy.report.suite_report import make_report
     from driftpolicy.suites.suite import join_suites
 
@@ -27,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
     root = runs_folder(options, suite.name)
     outs = [Path(out).expanduser() for out in options.out or ()]
     outs = outs or [root / f"curves.{name}" for name in FORMATS]
-    draw(make_panels(make_report(suite, root)), suite.labels, outs)
+    with busy("drawing"):
+        draw(make_panels(make_report(suite, root)), styles(suite.labels), outs)
     for out in outs:
         print(out)
     return 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from driftpolicy.cli.benchmark_table import add_suite, runs_folder
+from driftpolicy.progress import busy
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +27,7 @@ def run(options: argparse.Namespace) -> int:
     root = runs_folder(options, suite.name)
     out = Path(options.out).expanduser() if options.out else root / "page"
     cost = Path(options.cost).expanduser() if options.cost else None
-    print(write_page(suite, root, out, arguments=options.suites, cost=cost))
+    with busy("writing the page"):
+        page = write_page(suite, root, out, arguments=options.suites, cost=cost)
+    print(page)
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="GPUs a run; 0.25 lets four share one [1 where there are any]",
     )
+    parser.add_argument(
+        "--together",
+        type=_count,
+        default=16,
+        metavar="N",
+        help="on a GPU, at most so many runs that are alike as one program [16]",
+    )
     add_max_minutes(parser)
 
 
@@ -68,13 +76,13 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.launch import Stop
 
     suite = find_suite(options.suite)
-    cells = select(suite.cells(), options.only)
+    cells = select(suite.cells, options.only)
     root = Path(options.out or f"runs/{suite.name}")
     console = Console()
     stop = Stop(options.max_minutes)
     display = SuiteDisplay(console, suite.name)
     with RunFolder(root).lock():
-        driver = Driver(cells, root, display)
+        driver = Driver(cells, root, display, together=options.together)
         title = f"[bold]{escape(suite.title)}[/bold], in {root}"
         console.print(title, highlight=False, soft_wrap=True)
         if driver.missing() or driver.count("elsewhere"):
@@ -93,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         return conclude(driver, stop, console)
 
 
-def select(cells: "list[Cell]", patterns: list[str] | None) -> "list[Cell]":
+def select(cells: "Sequence[Cell]", patterns: list[str] | None) -> "list[Cell]":
     """Return the runs whose name one of the patterns matches.
 
     Raises:

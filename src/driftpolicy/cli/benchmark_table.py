@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from driftpolicy.errors import UserError
+from driftpolicy.progress import busy
 
 _FORMATS = {"terminal": None, "markdown": ".md", "latex": ".tex", "csv": ".csv"}
 
@@ -56,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
         chosen = endings[out.suffix]
     if out and chosen == "terminal":
         raise UserError("--out needs --format markdown, latex or csv")
-    report = make_report(suite, runs_folder(options, suite.name))
+    with busy("reading the runs"):
+        report = make_report(suite, runs_folder(options, suite.name))
     console = Console(highlight=False)
     if chosen == "terminal":
         terminal.show(report, console)

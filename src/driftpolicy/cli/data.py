@@ -1,4 +1,4 @@
-"""``dfp data``: collect, inspect or download prior data."""
+"""``dfp data``: collect, inspect, download or publish prior data."""
 
 import argparse
 import contextlib
@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from driftpolicy.cli.hub import add_name
 from driftpolicy.cli.inspecting import inspect
 from driftpolicy.data.download import download as download_data
 from driftpolicy.errors import UserError
-from driftpolicy.progress import JobProgress, format_bytes, format_seconds
+from driftpolicy.progress import JobProgress, busy, format_bytes, format_seconds
 from driftpolicy.tasks.ogbench.places import EPISODE_STEPS
 from driftpolicy.tasks.registry import BENCHMARKS, benchmark_of, find_task_of_dataset
 
@@ -63,6 +64,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     inspecting.add_argument(
         "--env", metavar="ID", help="compare data of your own with this environment of your own"
     )
+    inspecting.add_argument(
+        "--columns",
+        nargs="+",
+        default=(),
+        metavar="X",
+        help="what data of your own are made of: observation=state,environment_state action=action",
+    )
+    inspecting.add_argument(
+        "--skip-broken", action="store_true", help="leave out what is broken, a line each"
+    )
     inspecting.set_defaults(act=inspect)
 
     summary = "replay recorded actions and see whether the file fits this simulator"
@@ -83,6 +94,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     downloading.add_argument("--overwrite", action="store_true", help="replace what is there")
     downloading.set_defaults(act=download)
+
+    summary = "publish data of yours on the Hugging Face Hub"
+    pushing = actions.add_parser("push", help=summary, description=summary.capitalize())
+    pushing.add_argument("file", metavar="SOURCE", help="a file, or a folder of shards")
+    add_name(pushing)
+    pushing.set_defaults(act=push)
+
+    summary = "fetch data from the Hugging Face Hub"
+    pulling = actions.add_parser("pull", help=summary, description=summary.capitalize())
+    pulling.add_argument("name", metavar="NAME", help="owner/name, or owner/name@COMMIT")
+    pulling.add_argument("--to", metavar="FOLDER", help="[data/ and the repository's name]")
+    pulling.add_argument("--overwrite", action="store_true", help="replace what is there")
+    pulling.set_defaults(act=pull)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -117,7 +141,7 @@ def collect(options: argparse.Namespace) -> int:
             for done in episodes:
                 progress.update(done)
     except KeyboardInterrupt:
-        return _interrupted("nothing was written")
+        return _interrupted("the same command continues where this one ended")
     size, seconds = path.stat().st_size, time.monotonic() - start
     print(
         f"{path}\n{count:,} episodes, {format_bytes(size)}, in {format_seconds(seconds)}\n"
@@ -148,6 +172,29 @@ def download(options: argparse.Namespace) -> int:
     return 0
 
 
+def push(options: argparse.Namespace) -> int:
+    """Publish a file, or a folder of shards."""
+    from driftpolicy.hub.datasets import push_data
+
+    with busy(f"publishing {options.name}"):
+        commit = push_data(Path(options.file).expanduser(), options.name, private=options.private)
+    print(f"published; fetch it with: dfp data pull {options.name}@{commit}")
+    return 0
+
+
+def pull(options: argparse.Namespace) -> int:
+    """Fetch data from the Hub."""
+    from driftpolicy.hub.datasets import pull_data
+
+    folder = Path(options.to).expanduser() if options.to else None
+    try:
+        path, commit = pull_data(options.name, folder, overwrite=options.overwrite)
+    except KeyboardInterrupt:
+        return _interrupted("the same command continues where this one ended")
+    print(f"{path}\ncommit {commit}; train on it with --data {path}")
+    return 0
+
+
 def _interrupted(then: str) -> int:
     """Say in one line that the user has interrupted the command; return its exit status."""
     print(f"dfp: interrupted; {then}", file=sys.stderr)
@@ -165,7 +212,8 @@ def verify(options: argparse.Namespace) -> int:
     path = Path(options.file).expanduser()
     replaying = [benchmark for benchmark in BENCHMARKS.values() if benchmark.verifies]
     benchmark = next((one for one in replaying if one.holds(path)), replaying[0])
-    mismatches, found = benchmark.verify(path, options.demos)
+    with busy("replaying"):
+        mismatches, found = benchmark.verify(path, options.demos)
     for sentence in mismatches:
         console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
     for each in found:

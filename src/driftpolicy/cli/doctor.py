@@ -11,6 +11,7 @@ from rich.table import Table
 
 from driftpolicy import __version__
 from driftpolicy.errors import UserError
+from driftpolicy.progress import busy
 from driftpolicy.tasks.registry import BENCHMARKS, find_task
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "mujoco", "ogbench", "imageio-ffmpeg")
@@ -19,6 +20,7 @@ _EXTRAS = {
     "onnxruntime": "deploy",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",
+    "huggingface_hub": "hub",
 }
 
 
@@ -50,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
     devices = ", ".join(f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices())
     table.add_row("devices", devices)
     try:
-        with film_workers(find_task("cube-single-play-singletask-task1-v0")) as workers:
+        with (
+            busy("rendering a picture"),
+            film_workers(find_task("cube-single-play-singletask-task1-v0")) as workers,
+        ):
             table.add_row("rendering", f"works ({workers.call(0, FilmRunner.renderer)})")
     except UserError as error:
         table.add_row("rendering", f"[yellow]{error}[/yellow]; training works without")

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from driftpolicy.errors import UserError
+from driftpolicy.progress import busy
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,15 +61,49 @@ def _diagnose(agent: Any, task: Any, options: argparse.Namespace, seed: int, con
         write_csv(Path(options.csv), found)
 
 
+def _evaluate(
+    rule: Any, task: Any, unfinished: Any, processes: int, patience: float, seed: int, count: int
+) -> list[Any]:
+    """Run the episodes that an interrupted evaluation has left; interrupted, keep what is over."""
+    from driftpolicy.progress import JobProgress
+    from driftpolicy.training.evaluation import evaluate, evaluation_workers
+    from driftpolicy.training.seeding import RunKeys
+
+    known = {number: one for number, one in unfinished.load().items() if number < count}
+    over = dict(known)
+
+    def note(episodes: Any) -> None:
+        over.update(episodes)
+        progress.update(len(over))
+
+    try:
+        with (
+            evaluation_workers(task, processes, patience) as workers,
+            JobProgress("evaluating", count, unit="episodes") as progress,
+        ):
+            progress.update(len(over))
+            episodes = evaluate(
+                rule,
+                workers,
+                seed=seed,
+                episodes=count,
+                key=RunKeys(seed).evaluate,
+                known=known,
+                progress=note,
+            )
+    except KeyboardInterrupt:
+        if over:
+            unfinished.save(over)
+        raise
+    unfinished.drop()
+    return episodes
+
+
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
     from driftpolicy.runs.checkpoints import checkpoint_of
-    from driftpolicy.training.evaluation import (
-        evaluate,
-        evaluation_workers,
-        success_interval,
-        summarise,
-    )
+    from driftpolicy.runs.unfinished import UnfinishedEvaluation
+    from driftpolicy.training.evaluation import success_interval, summarise
     from driftpolicy.training.restore import load_agent
     from driftpolicy.training.seeding import RunKeys
     from driftpolicy.training.video import film
@@ -76,7 +112,9 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    agent, checkpoint = load_agent(checkpoint_of(Path(options.run_folder)))
+    path = checkpoint_of(Path(options.run_folder))
+    with busy("loading the policy"):
+        agent, checkpoint = load_agent(path)
     config, rule = checkpoint.config, agent.decision_rule
     task = config.configured_task(checkpoint.scaling)
     seed = config.seed if options.seed is None else options.seed
@@ -91,8 +129,15 @@ def run(options: argparse.Namespace) -> int:
     if options.diagnose:
         _diagnose(agent, task, options, seed, console)
         return 0
-    with evaluation_workers(task, options.processes or config.processes) as workers:
-        episodes = evaluate(rule, workers, seed=seed, episodes=options.episodes, key=key)
+    unfinished = UnfinishedEvaluation(path, seed=seed, best_of=options.best_of)
+    processes = options.processes or config.processes
+    try:
+        episodes = _evaluate(
+            rule, task, unfinished, processes, config.environment_timeout, seed, options.episodes
+        )
+    except KeyboardInterrupt:
+        print("dfp: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     result = summarise(episodes)
     low, high = success_interval(sum(e.success for e in episodes), len(episodes))
     console.print(
@@ -104,15 +149,17 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.video:
         out = Path(options.video)
-        filmed = film(
-            rule,
-            task,
-            out,
-            seed=seed,
-            episodes=options.video_episodes,
-            key=key,
-            label=config.method,
-        )
+        with busy("filming"):
+            filmed = film(
+                rule,
+                task,
+                out,
+                seed=seed,
+                episodes=options.video_episodes,
+                key=key,
+                label=config.method,
+                patience=config.environment_timeout,
+            )
         outcomes = ", ".join("success" if e.success else "failure" for e in filmed)
         console.print(f"{out}: {outcomes}", highlight=False, soft_wrap=True)
     return 0

@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.benchmark import Section
+from driftpolicy.progress import busy
+from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
 from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.registry import benchmark_of, benchmark_of_data, find_task
 
 
 def inspect(options: argparse.Namespace) -> int:
-    """Print a table of what is in a file."""
+    """Print a table of what is in a file; return 1 if it says that training is refused."""
     task = find_task(options.task) if options.task else None
     benchmark = benchmark_of_data(Path(options.file).expanduser())
     if task and (options.env or benchmark_of(task) is not benchmark):
@@ -22,8 +23,16 @@ def inspect(options: argparse.Namespace) -> int:
     if options.env:
         task = custom_task(options.env)
         benchmark = benchmark_of(task)
-    _print(benchmark.inspect(options.file, task))
-    return 0
+    with busy("reading"):
+        if options.columns or options.skip_broken:
+            reading = LoadOptions(skip_broken=options.skip_broken)
+            columns = tuple(options.columns)
+            sections = benchmark.inspect_chosen(options.file, task, columns, reading)
+        else:
+            sections = benchmark.inspect(options.file, task)
+    _print(sections)
+    refused = any(isinstance(section, Checks) and section.refused for section in sections)
+    return 1 if refused else 0
 
 
 def _print(sections: Sequence[Section]) -> None:

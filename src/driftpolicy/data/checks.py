@@ -1,33 +1,308 @@
-"""What is suspicious about prior data, in lines of text, and what forbids training on them."""
+"""What is usually wrong with prior data, episode by episode.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+The checks see one episode after another and keep no rows: of an episode there remain its checksum
+and what it adds to a handful of extremes, so data of any size pass in one walk.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from driftpolicy.errors import UserError
+from driftpolicy.data.episodes import Episode, not_finite
+from driftpolicy.data.findings import Finding
+from driftpolicy.errors import listing
+
+_FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
+_ROUNDING = 1e-5  # of a range: not outside
+_STILL = 1e-3  # of the room for actions: no motion
+_MOTION = 0.01  # of a range over all episodes: the least motion within one
+_NAMED = 5  # so many of a kind are listed
 
 
-class Finding(NamedTuple):
-    """One thing that is wrong with data, or likely so."""
+class Demands(NamedTuple):
+    """What the environment that is trained in, and the user, ask of data."""
 
-    text: str
-    """One line: what it is, and what to do."""
-    refused: bool = False
-    """Whether it makes training impossible."""
+    observation_dim: int | None = None
+    """Numbers in an observation; None where that is not known."""
+    action_low: Float[np.ndarray, " action"] | None = None
+    """The least actions that are executed as they are; None where that is not known."""
+    action_high: Float[np.ndarray, " action"] | None = None
+    """The greatest ones."""
+    outside: Literal["refused", "clipped", "kept"] = "clipped"
+    """What becomes of actions outside these bounds, if they are more than a few."""
+    rewards: Literal["stored", "success", "goal"] = "stored"
+    """What is trained on: the rewards in the data, success - 1, or what a task's goal makes."""
 
 
-def accept(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return the lines to show before training.
+def check_episodes(episodes: Iterable[Episode], demands: Demands) -> list[Finding]:
+    """Report what is wrong with episodes.
 
-    Raises:
-        UserError: with the first finding that forbids training.
+    Args:
+        episodes: each is looked at once, and none is kept.
+        demands: what they are held against.
     """
-    for finding in findings:
-        if finding.refused:
-            raise UserError(finding.text)
-    return tuple(finding.text for finding in findings)
+    first, bounds = [_Bounds(demands), _Numbers()], demands.action_low
+    others = [_Worth(demands), _Constant(), _Motion(), _Still(demands), _Copied(), _Duplicates()]
+    wide = demands.observation_dim, None if bounds is None else len(bounds)
+    for episode in episodes:
+        here = episode.observations.shape[1], episode.actions.shape[1]
+        for what, found, needed in zip(("observations", "actions"), here, wide, strict=True):
+            if needed is not None and found != needed:
+                text = f"the data have {what} of {found} numbers, the environment of {needed}"
+                return [
+                    Finding(f"{text}: are they of another environment, or in another order?", True)
+                ]
+        for check in (*first, *others):
+            check.see(episode)
+    found = [finding for check in first for finding in check.findings()]
+    if any(finding.refused for finding in found):
+        return found
+    return found + [finding for check in others for finding in check.findings()]
+
+
+class _Numbers:
+    """Reports NaN and infinity."""
+
+    def __init__(self):
+        self._found: str | None = None
+
+    def see(self, episode: Episode) -> None:
+        self._found = self._found or not_finite(episode)
+
+    def findings(self) -> Iterator[Finding]:
+        if self._found:
+            text = f"{self._found} (--skip-broken leaves such episodes out)"
+            yield Finding(text, refused=True)
+
+
+class _Extremes:
+    """The least and the greatest value of each number in rows."""
+
+    def __init__(self):
+        self.low: Any = np.inf
+        self.high: Any = -np.inf
+
+    def see(self, rows: np.ndarray) -> None:
+        self.low = np.minimum(self.low, rows.min(axis=0))
+        self.high = np.maximum(self.high, rows.max(axis=0))
+
+
+def _span(rows: np.ndarray) -> Float[np.ndarray, " numbers"]:
+    """Return by how much each number varies; in double precision, where nothing overflows."""
+    return np.float64(rows.max(axis=0)) - rows.min(axis=0)
+
+
+class _Bounds:
+    """Reports actions that the environment does not take."""
+
+    def __init__(self, demands: Demands):
+        self._demands = demands
+        self._steps, self._outside, self._each = 0, 0, np.zeros(0, int)
+        self._extremes = _Extremes()
+
+    def see(self, episode: Episode) -> None:
+        low, high = self._demands.action_low, self._demands.action_high
+        if low is None or high is None:
+            return
+        slack, actions = _ROUNDING * (high - low), episode.actions
+        outside = (actions < low - slack) | (actions > high + slack)
+        self._steps += len(actions)
+        self._outside += int(outside.any(axis=1).sum())
+        self._each = outside.sum(axis=0) + (self._each if len(self._each) else 0)
+        self._extremes.see(actions)
+
+    def findings(self) -> Iterator[Finding]:
+        low, high = self._demands.action_low, self._demands.action_high
+        if low is None or high is None or not self._outside:
+            return
+        share, worst = self._outside / self._steps, int(self._each.argmax())
+        percent = float(f"{100 * share:.2g}")
+        what = (
+            f"{percent:g}% of the steps have actions outside the environment's bounds: "
+            f"number {worst} goes from {self._extremes.low[worst]:g} to "
+            f"{self._extremes.high[worst]:g}, "
+            f"allowed are {low[worst]:g} to {high[worst]:g}"
+        )
+        if self._demands.outside == "kept":
+            yield Finding(f"{what}; the policy will ask for such actions too")
+        elif self._demands.outside == "clipped" or share <= _FEW:
+            yield Finding(f"{what}; they are clipped")
+        else:
+            yield Finding(
+                f"{what}: convert their units, record what was executed, or train on them as they "
+                "are (--action-bounds data)",
+                refused=True,
+            )
+
+
+class _Worth:
+    """Reports rewards that say nothing, and terminations that may mean something else."""
+
+    def __init__(self, demands: Demands):
+        self._rewards = demands.rewards
+        self._extremes = _Extremes()
+        self._lengths: set[int] = set()
+        self._longest = self._ended = 0
+        self._stated, self._success, self._at_end = False, False, False
+
+    def see(self, episode: Episode) -> None:
+        if episode.rewards is not None:
+            self._extremes.see(episode.rewards)
+        if episode.success is not None:
+            self._stated = True
+            self._success |= bool(episode.success.any())
+        steps = len(episode.actions)
+        self._longest = max(self._longest, steps)
+        if episode.terminated:
+            self._ended += 1
+            self._lengths.add(steps)
+            self._at_end |= episode.success is not None and bool(episode.success[-1])
+
+    def findings(self) -> Iterator[Finding]:
+        low = self._extremes.low + 0  # not -0
+        constant = low == self._extremes.high
+        nothing = "there is nothing to tell good actions by until the online phase"
+        if self._rewards == "success" and not self._stated:
+            yield Finding(
+                "the data do not say which steps succeed: the end of every episode counts as a "
+                "success"
+            )
+        elif self._rewards == "success" and not self._success:
+            yield Finding(f"no step of the data is a success: all rewards are -1; {nothing}")
+        elif self._rewards == "goal" and constant and not self._success:
+            yield Finding(f"no step of the data is at the goal: all rewards are {low:g}; {nothing}")
+        elif self._rewards == "stored" and constant and (low == 0 or not self._ended):
+            yield Finding(
+                f"all rewards are {low:g}: {nothing} (are they recorded? --reward success makes "
+                "its own)"
+            )
+        limit = self._ended > 1 and self._lengths == {self._longest} and not self._at_end
+        if self._rewards == "stored" and limit:
+            yield Finding(
+                f"all {self._ended:,} terminations come in step {self._longest}, none as a "
+                "success: if that is a time limit, store false for them, since no value follows a "
+                "termination"
+            )
+
+
+class _Constant:
+    """Reports numbers of observations that never change."""
+
+    def __init__(self):
+        self._extremes = _Extremes()
+
+    def see(self, episode: Episode) -> None:
+        self._extremes.see(episode.observations)
+
+    def findings(self) -> Iterator[Finding]:
+        constant = np.flatnonzero(self._extremes.low == self._extremes.high)
+        if len(constant):
+            yield Finding(
+                f"observations never change in these of their {self._extremes.low.size} numbers, "
+                f"counted from 0: {listing(constant, _NAMED)}; a sensor that was off misleads the "
+                "policy once it is on"
+            )
+
+
+class _Motion:
+    """Reports a robot that hardly moves within any episode."""
+
+    def __init__(self):
+        self._extremes = _Extremes()
+        self._spans: list[np.ndarray] = []
+
+    def see(self, episode: Episode) -> None:
+        self._extremes.see(episode.observations)
+        self._spans.append(_span(episode.observations))
+
+    def findings(self) -> Iterator[Finding]:
+        room = np.float64(self._extremes.high) - self._extremes.low
+        moving = np.median(self._spans, axis=0)[room > 0] / room[room > 0]
+        if len(moving) and moving.max() < _MOTION:
+            yield Finding(
+                f"within an episode the observations move by {100 * moving.max():.2g}% of their "
+                "range over all episodes, or less: does the robot stand still in these recordings?"
+            )
+
+
+class _Copied:
+    """Reports actions that are numbers of the observation at the same step."""
+
+    def __init__(self):
+        self._same: Any = True
+        self._actions = _Extremes()
+
+    def see(self, episode: Episode) -> None:
+        self._actions.see(episode.actions)
+        if np.any(self._same):
+            now = episode.observations[:-1]
+            self._same = self._same & np.array(
+                [(now == column[:, None]).all(axis=0) for column in episode.actions.T]
+            )
+
+    def findings(self) -> Iterator[Finding]:
+        moves = np.any(self._actions.low < self._actions.high)
+        if moves and np.any(self._same, axis=-1).all():
+            places = listing(np.argmax(self._same, axis=-1), _NAMED)
+            yield Finding(
+                f"the actions equal the observations of the same step (numbers {places} of them): "
+                "such actions keep the robot where it is; record what was commanded, or the "
+                "observation that follows"
+            )
+
+
+class _Still:
+    """Reports episodes whose action never changes."""
+
+    def __init__(self, demands: Demands):
+        self._least: Any = 0.0
+        if demands.action_low is not None and demands.action_high is not None:
+            spread = _STILL * (demands.action_high - demands.action_low)
+            self._least = np.where(np.isfinite(spread), spread, 0.0)
+        self._still: list[str] = []
+        self._seen = 0
+
+    def see(self, episode: Episode) -> None:
+        self._seen += 1
+        if len(episode.actions) > 1 and (_span(episode.actions) <= self._least).all():
+            self._still.append(episode.name)
+
+    def findings(self) -> Iterator[Finding]:
+        if self._still:
+            yield Finding(
+                f"the action never changes in {len(self._still):,} of {self._seen:,} episodes "
+                f"({listing(self._still, _NAMED)}): does the robot stand still there, or was "
+                "something else recorded?"
+            )
+
+
+class _Duplicates:
+    """Reports episodes that are there twice."""
+
+    def __init__(self):
+        self._first: dict[bytes, str] = {}
+        self._twins: list[str] = []
+        self._seen = 0
+
+    def see(self, episode: Episode) -> None:
+        self._seen += 1
+        digest = hashlib.blake2b(episode.observations.tobytes(), digest_size=16)
+        digest.update(episode.actions.tobytes())
+        key = digest.digest()
+        if key in self._first:
+            self._twins.append(f"{episode.name} of {self._first[key]}")
+        else:
+            self._first[key] = episode.name
+
+    def findings(self) -> Iterator[Finding]:
+        if self._twins:
+            yield Finding(
+                f"copies among {self._seen:,} episodes: {len(self._twins):,} "
+                f"({listing(self._twins, _NAMED)}); they count twice in training"
+            )
 
 
 def short_episodes(lengths: Int[np.ndarray, " episodes"], chunk_length: int) -> list[Finding]:

@@ -1,19 +1,25 @@
 """Reading, writing and mapping ``.npz`` files: atomic, checked, never pickled."""
 
 import contextlib
+import math
 import mmap
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int
 
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, in_brief, listing
+
+LARGE = 256 << 20
+"""Bytes that a file of any size may hold compressed."""
+COMPRESSION = 100
+"""Above that, how many times larger than its file the contents may be."""
 
 _TEMPORARY = re.compile(r"\..+\.([1-9]\d*)\.tmp", re.ASCII)
 
@@ -97,24 +103,80 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, what: str = "data
 
 
 def read_npz(
-    path: Path, *, what: str = "data file", only: tuple[str, ...] = ("",)
+    path: Path,
+    *,
+    what: str = "data file",
+    only: tuple[str, ...] = ("",),
+    names: Container[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Read the arrays whose names start with one of ``only``, their checksums verified.
+    """Read arrays, their checksums verified.
+
+    Args:
+        path: of the file.
+        what: it is, for messages.
+        only: read what starts with one of these.
+        names: and is among these; None: all.
 
     Raises:
         UserError: if the file is missing, truncated, damaged, holds pickled objects, or is no npz.
     """
     arrays = {}
     with _reading(path, what) as archive:
-        for entry in archive.namelist():
-            name = entry.removesuffix(".npy")
-            if name.startswith(only):
-                with archive.open(entry) as member:
-                    arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
-                    # The checksum is compared when the last byte has been read.
-                    if member.read(1):
-                        raise ValueError(f"{entry} is longer than its array")
+        wanted = {
+            name: entry
+            for entry in archive.infolist()
+            if (name := entry.filename.removesuffix(".npy")).startswith(only)
+            and (names is None or name in names)
+        }
+        require_plausible(path, sum(entry.file_size for entry in wanted.values()), what=what)
+        objects = []
+        for name, entry in wanted.items():
+            with archive.open(entry) as member:
+                if _head(member, entry).dtype.hasobject:
+                    objects.append(name)
+                    continue
+                member.seek(0)
+                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+                # The checksum is compared when the last byte has been read.
+                if member.read(1):
+                    raise ValueError(f"{entry.filename} is longer than its array")
+        if objects:
+            raise ObjectArrays(path, objects, what=what)
     return arrays
+
+
+class ObjectArrays(UserError):
+    """Arrays of Python objects, which an ``.npz`` file can only hold as pickles."""
+
+    def __init__(self, path: Path, names: list[str], *, what: str = "data file"):
+        """Name the arrays, which are never read: unpickling runs whatever a file says."""
+        super().__init__(
+            f"{what} {path} holds arrays of Python objects ({listing(names)}), which are pickled "
+            "and never read; store plain arrays of numbers"
+        )
+        self.names = names
+
+
+def require_plausible(path: Path, claimed: int, *, what: str = "data file") -> None:
+    """Refuse a file or folder whose contents cannot be as large as it claims.
+
+    Nothing of it has been read by then, and no memory taken.
+
+    Args:
+        path: of the file, or a folder of files.
+        claimed: how many bytes there are said to be once it is read.
+        what: it is, for the message.
+
+    Raises:
+        UserError: for more than LARGE bytes and COMPRESSION times those that are stored.
+    """
+    files = path.rglob("*") if path.is_dir() else [path]
+    stored = sum(file.stat().st_size for file in files if file.is_file())
+    if claimed > max(LARGE, COMPRESSION * stored):
+        raise UserError(
+            f"{what} {path} claims {claimed:,} bytes of numbers in {stored:,} bytes, which cannot "
+            "be: it is damaged or made to fill the memory"
+        )
 
 
 def checksums(path: Path, *, what: str = "data file") -> dict[str, int]:
@@ -165,8 +227,32 @@ def member_shape(path: Path, name: str, *, what: str = "data file") -> tuple[int
     Raises:
         UserError: if the file is missing, truncated or no npz, or has no such array.
     """
-    with _reading(path, what) as archive, archive.open(f"{name}.npy") as member:
-        return _read_header(member)[0]
+    with _reading(path, what) as archive:
+        entry = archive.getinfo(f"{name}.npy")
+        with archive.open(entry) as member:
+            return _head(member, entry).shape
+
+
+class Head(NamedTuple):
+    """What is known of a stored array before it is read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def heads(path: Path, *, what: str = "data file") -> dict[str, Head]:
+    """Return shape and type of each array, of which only the heads are read.
+
+    Raises:
+        UserError: if the file is missing, truncated or no npz.
+    """
+    found = {}
+    with _reading(path, what) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".npy"):
+                with archive.open(entry) as member:
+                    found[entry.filename.removesuffix(".npy")] = _head(member, entry)
+    return found
 
 
 class MappedRows:
@@ -185,9 +271,9 @@ class MappedRows:
         with _reading(path, "data file") as archive:
             entry = archive.getinfo(f"{name}.npy")
             with archive.open(entry) as member:
-                self.shape, dtype = _read_header(member)
+                self.shape, fortran, dtype = _read_head(member)
                 head = member.tell()
-            if entry.compress_type != zipfile.ZIP_STORED or dtype != np.float32:
+            if entry.compress_type != zipfile.ZIP_STORED or dtype != np.float32 or fortran:
                 raise ValueError(f"{name} cannot be mapped")
             with open(path, "rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -209,17 +295,23 @@ class MappedRows:
         self._map.madvise(mmap.MADV_DONTNEED)
 
 
-def _read_header(member: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Read shape and type of the array that an opened member holds in the order of C."""
+def _read_head(member: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read shape, order (whether Fortran's) and type of the array that an opened member holds."""
     version = np.lib.format.read_magic(member)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }[version]
-    shape, fortran, dtype = read(member)
-    if fortran:
-        raise ValueError("an array in the order of Fortran")
-    return shape, dtype
+    return read(member)
+
+
+def _head(member: Any, entry: zipfile.ZipInfo) -> Head:
+    """Read shape and type of an opened member, once it is clear that they are of its true size."""
+    shape, _, dtype = _read_head(member)
+    rest = entry.file_size - member.tell()
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize != rest:
+        raise ValueError(f"{entry.filename} claims the shape {shape} in {rest} bytes")
+    return Head(shape, dtype)
 
 
 @contextlib.contextmanager
@@ -227,15 +319,19 @@ def _reading(path: Path, what: str):
     """Open an archive; any error in the body of ``with`` is blamed on the file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(entry.comment for entry in archive.infolist()):  # would hide entries behind it
+            entries = archive.infolist()
+            twice = len(set(archive.namelist())) < len(entries)
+            if twice or any(entry.comment for entry in entries):  # would hide entries behind it
                 raise ValueError("a damaged directory")
             yield archive
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist") from None
     except (PermissionError, IsADirectoryError) as error:
         raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
     except Exception as error:  # damaged bytes make the parsers raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{what} {path} is truncated, damaged or not an npz file ({reason}); get it again"
+            f"{what} {path} is truncated, damaged or not an npz file ({in_brief(error)}); get it "
+            "again"
         ) from None

@@ -1,7 +1,8 @@
 """The mapped form of a shard: two files, which say which shard they were made of.
 
 ``<shard>.rows.npz`` holds the observations and actions of all tasks, a row per observation, and
-``<shard>.<task>.npz`` the rewards and masks of one. What the shard itself looks like is known to a
+``<shard>.<task>.npz`` the rewards and masks of one,
+with what the checks of its rows have found. What the shard itself looks like is known to a
 :class:`ShardReader` alone.
 """
 
@@ -17,7 +18,7 @@ from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
 
-_LAYOUT = 1  # of the mapped files
+_ROWS, _WORTH = 1, 2  # the layouts of the mapped files
 
 
 class ShardShape(NamedTuple):
@@ -83,22 +84,31 @@ class MappedShard:
     def read(self) -> Dataset | None:
         """Read the shard, unless both files are there and were made of it."""
         self.description = self._reader.describe(self.shard)
-        if self._is_there(self.rows) and self._is_there(self.worth):
+        if self._is_there(self.rows, _ROWS) and self._is_there(self.worth, _WORTH):
             return None
         return self._reader.read(self.shard)
 
     def write(self, data: Dataset) -> None:
         """Write the files that are not there."""
-        rows, metadata = data.rows, {"metadata": np.array(self._origin())}
-        if not self._is_there(self.rows):
+        rows = data.rows
+        if not self._is_there(self.rows, _ROWS):
             arrays = {
+                "metadata": np.array(self._origin(_ROWS)),
                 "ends": np.flatnonzero(rows.last),
                 "rows": np.concatenate([rows.observations, rows.actions], axis=1),
             }
-            write_npz(self.rows, metadata | arrays, what="mapped shard")
-        if not self._is_there(self.worth):
-            worth = np.stack([rows.rewards, rows.masks], axis=1)
-            write_npz(self.worth, metadata | {"worth": worth}, what="mapped shard")
+            write_npz(self.rows, arrays, what="mapped shard")
+        if not self._is_there(self.worth, _WORTH):
+            arrays = {
+                "metadata": np.array(self._origin(_WORTH)),
+                "remarks": np.array(json.dumps(data.remarks)),
+                "worth": np.stack([rows.rewards, rows.masks], axis=1),
+            }
+            write_npz(self.worth, arrays, what="mapped shard")
+
+    def remarks(self) -> list[str]:
+        """Return what was suspicious about the shard when it was converted."""
+        return json.loads(str(read_npz(self.worth, only=("remarks",))["remarks"]))
 
     def missing_bytes(self) -> int:
         """Count the bytes that have to be written, as far as the shard can be read."""
@@ -108,9 +118,9 @@ class MappedShard:
         except (UserError, ValueError, IndexError):
             return 0  # it is broken, which reading it will say
         count = 0
-        if not self._is_there(self.rows):
+        if not self._is_there(self.rows, _ROWS):
             count += 4 * shape.rows * (shape.observation_dim + shape.action_dim)
-        if not self._is_there(self.worth):
+        if not self._is_there(self.worth, _WORTH):
             count += 8 * shape.rows
         return count
 
@@ -118,17 +128,17 @@ class MappedShard:
         """Return the size of the shard."""
         return self._reader.shape(self.shard)
 
-    def _is_there(self, file: Path) -> bool:
+    def _is_there(self, file: Path, layout: int) -> bool:
         if not file.is_file():
             return False
         try:
-            return str(read_npz(file, only=("metadata",)).get("metadata")) == self._origin()
+            return str(read_npz(file, only=("metadata",)).get("metadata")) == self._origin(layout)
         except UserError:
             return False
 
-    def _origin(self) -> str:
+    def _origin(self, layout: int) -> str:
         """Return what the files say that they were made of."""
-        made_of = {"shard": self.shard.name, "crc32": self.description["crc32"], "layout": _LAYOUT}
+        made_of = {"shard": self.shard.name, "crc32": self.description["crc32"], "layout": layout}
         return json.dumps(made_of)
 
 

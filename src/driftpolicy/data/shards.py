@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from driftpolicy.data.files import MappedRows, read_npz
+from driftpolicy.data.findings import SKIP
 from driftpolicy.data.mapping import MappedShard, ShardReader, require_space
 from driftpolicy.data.transitions import Dataset, Rows
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, listing
 from driftpolicy.scaling import Scaling
 
 Progress = Callable[[int, int], None]
@@ -58,7 +59,8 @@ def map_shards(
             data = mapped.read()
         except UserError as error:
             if not skip_broken:
-                raise UserError(f"{error} (--skip-broken leaves such shards out)") from None
+                hint = "" if SKIP in str(error) else f" ({SKIP})"
+                raise UserError(f"{error}{hint}") from None
             warn(f"left out: {error}")
             continue
         if data is not None:
@@ -74,7 +76,9 @@ class _Shard:
     """A shard, mapped."""
 
     def __init__(self, mapped: MappedShard):
+        self.name = mapped.shard.name
         self.description = mapped.description
+        self.remarks = mapped.remarks()
         self.ends = read_npz(mapped.rows, only=("ends",))["ends"].astype(np.int64)
         self.rows = MappedRows(mapped.rows, "rows")
         self.worth = MappedRows(mapped.worth, "worth")
@@ -91,7 +95,6 @@ class Shards:
 
     on_disk = True
     scaling: Scaling | None = None
-    remarks: tuple[str, ...] = ()
     control_rate: float | None = None
 
     def __init__(self, folder: Path, shards: list[_Shard]):
@@ -116,6 +119,12 @@ class Shards:
             "crc32": f"{zlib.crc32(crcs.encode()):08x}",
         }
         """Who made them; ``crc32`` identifies their contents and order."""
+        named: dict[str, list[str]] = {}
+        for shard in shards:
+            for remark in shard.remarks:
+                named.setdefault(remark, []).append(shard.name)
+        self.remarks = tuple(f"{text} (in {listing(who, 3)})" for text, who in named.items())
+        """What is suspicious about their rows, as was found when they were converted."""
 
     def __len__(self) -> int:
         """Return the number of transitions."""

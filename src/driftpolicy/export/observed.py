@@ -30,7 +30,10 @@ def prior_observations(
         # A folder of shards is not described, which is an error.
         if path is None or benchmark.describe_data(path)["crc32"] != identity:
             return None
-        prior = benchmark.load_data(task, path, LoadOptions(mask=config.data_mask)).prior
+        options = LoadOptions(
+            mask=config.data_mask, skip_broken=config.skip_broken, warn=lambda line: None
+        )
+        prior = benchmark.load_data(task, path, options).prior
     except (UserError, OSError):
         return None
     return prior.rows.observations if isinstance(prior, Dataset) else None

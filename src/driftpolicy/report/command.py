@@ -9,7 +9,7 @@ from driftpolicy.suites.suite import Cell
 
 def command_of(cell: Cell, root: Path | None = None) -> str:
     """Return the command that makes one run by hand, into its place under ``root`` if given."""
-    words = ["dfp", "train", cell.task, "--method", cell.method, "--seed", str(cell.seed)]
+    words = ["dfp", "train", cell.task.name, "--method", cell.method, "--seed", str(cell.seed)]
     if cell.preset != "paper":
         words += ["--preset", cell.preset]
     for name, value in cell.overrides.items():

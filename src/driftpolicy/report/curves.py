@@ -10,14 +10,14 @@ import numpy as np
 
 from driftpolicy.data.files import write_atomically
 from driftpolicy.errors import UserError
+from driftpolicy.progress import format_steps
 from driftpolicy.report.published import PublishedScore
-from driftpolicy.report.results import Result, runs_of
+from driftpolicy.report.results import Result
 from driftpolicy.report.statistics import seed_interval
-from driftpolicy.report.style import Style, styles
+from driftpolicy.report.style import Style
 from driftpolicy.report.suite_report import SuiteReport
-from driftpolicy.report.table import format_steps
 from driftpolicy.runs import PHASES
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.task import Task
 
 WIDTH = 3.3
 """Inches: one column of a paper set in two."""
@@ -45,7 +45,7 @@ class Curve:
 class Panel:
     """A task."""
 
-    task: str
+    task: Task
     offline_steps: int
     total_steps: int
     curves: tuple[Curve, ...]
@@ -55,20 +55,22 @@ class Panel:
 
 def make_panels(report: SuiteReport) -> list[Panel]:
     """Return a panel for each task of the suite that has any run."""
+    labels = report.suite.labels
     panels = []
     for task in report.suite.tasks:
         runs = [result for result in report.results if result.cell.task == task]
-        curves = [_curve(label, runs_of(runs, task, label)) for label in report.suite.labels]
+        by_label = {label: [run for run in runs if run.cell.label == label] for label in labels}
+        curves = [_curve(label, each) for label, each in by_label.items()]
         curves = [curve for curve in curves if curve.steps]
         if not curves:
             continue
         ends: dict[str, dict[str, PublishedScore]] = {}
         for table in report.tables:
             for label in table.labels:
-                entry = table.entries.get((label, task))
+                entry = table.entries.get((label, task.name))
                 if entry and entry.published:
                     ends.setdefault(label, {})[table.phase] = entry.published
-        offline = max(run.config.offline_steps for run in runs)
+        offline = max(run.cell.config.offline_steps for run in runs)
         total = max(run.total for run in runs)
         panels.append(
             Panel(
@@ -101,8 +103,13 @@ def _curve(label: str, runs: Sequence[Result]) -> Curve:
     )
 
 
-def draw(panels: Sequence[Panel], labels: Sequence[str], outs: Sequence[Path]) -> None:
+def draw(panels: Sequence[Panel], looks: Mapping[str, Style], outs: Sequence[Path]) -> None:
     """Draw the panels as a grid, one column of a paper wide, into each of the files.
+
+    Args:
+        panels: at least one.
+        looks: the style of each method, in the order of the legend.
+        outs: the files.
 
     Raises:
         UserError: if a file's ending is no format we draw, or it cannot be written.
@@ -125,7 +132,7 @@ def draw(panels: Sequence[Panel], labels: Sequence[str], outs: Sequence[Path]) -
         "pdf.fonttype": 42,
     }
     with matplotlib.rc_context(settings):
-        figure = make_figure(panels, labels)
+        figure = make_figure(panels, looks)
         for out in outs:
             kind = out.suffix.removeprefix(".")
             no_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
@@ -137,7 +144,7 @@ def draw(panels: Sequence[Panel], labels: Sequence[str], outs: Sequence[Path]) -
         plt.close(figure)
 
 
-def make_figure(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
+def make_figure(panels: Sequence[Panel], looks: Mapping[str, Style]) -> Any:
     """Return the figure, whose axes carry the tasks' names as their labels."""
     from matplotlib import pyplot as plt
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -153,8 +160,7 @@ def make_figure(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
         squeeze=False,
         layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.03),
     )
-    drawn = [x for x in labels if any(x == curve.label for p in panels for curve in p.curves)]
-    looks = styles(labels)
+    drawn = [x for x in looks if any(x == curve.label for p in panels for curve in p.curves)]
     for axis, panel in zip(axes.flat, panels, strict=False):
         _draw_panel(axis, panel, looks)
     for axis in axes.flat[len(panels) :]:
@@ -175,7 +181,7 @@ def make_figure(panels: Sequence[Panel], labels: Sequence[str]) -> Any:
 
 
 def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
-    axis.set_label(panel.task)
+    axis.set_label(panel.task.name)
     if panel.offline_steps:
         axis.axvspan(0, panel.offline_steps, color="0.92", linewidth=0, zorder=0)
     for curve in panel.curves:
@@ -226,17 +232,16 @@ def _draw_panel(axis: Any, panel: Panel, looks: Mapping[str, Style]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _title(task: str) -> str:
+def _title(task: Task) -> str:
     """Return a panel's title, in two lines where one does not fit, each cut at its beginning.
 
     The end of a name tells more than its beginning.
     """
-    title = find_task(task).title
-    if len(title) <= _TITLE:
-        return title
+    if len(task.title) <= _TITLE:
+        return task.title
     return "\n".join(
         word if len(word) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + word[1 - _TITLE :]
-        for word in filter(None, find_task(task).heading)
+        for word in filter(None, task.heading)
     )
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,15 @@ from driftpolicy.progress import format_seconds
 from driftpolicy.report import render
 from driftpolicy.report.command import command_of
 from driftpolicy.report.curves import FORMATS, Panel, draw, make_panels
-from driftpolicy.report.provenance import data_records, versions
+from driftpolicy.report.provenance import data_records
 from driftpolicy.report.published import published_cost
 from driftpolicy.report.results import Result
 from driftpolicy.report.rollouts import Rollout, choose_rollouts, first_frame, grid_video
-from driftpolicy.report.style import styles
+from driftpolicy.report.style import Style, styles
 from driftpolicy.report.suite_report import SuiteReport, make_report
 from driftpolicy.report.table import AVERAGE
-from driftpolicy.runs.folder import task_folder
 from driftpolicy.suites.suite import Suite
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.versions import versions
 
 TEMPLATES = Path(__file__).parent / "templates"
 _DOWNLOADS = {"table.csv": "csv", "table.md": "markdown", "table.tex": "latex"}
@@ -70,12 +69,8 @@ def write_page(
     """
     jinja2 = _require_jinja2()
     report = make_report(suite, root)
-    costs = read_cost(cost) if cost else []
     panels = make_panels(report)
-    galleries = _copy_rollouts(report, out)
-    for name, kind in _DOWNLOADS.items():
-        _write(out / name, render.FORMATS[kind](report))
-    draw(panels, suite.labels, [out / f"curves.{name}" for name in FORMATS])
+    looks = styles(suite.labels)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -85,25 +80,27 @@ def write_page(
     )
     page = environment.get_template("page.html").render(
         report=report,
+        data=data_records(report.results),
         facts=facts(report),
-        looks=styles(suite.labels),
+        curves=curves_json(panels, looks),
+        times=training_times(report.results),
+        galleries=_copy_rollouts(report, out),
+        costs=read_cost(cost) if cost else [],
+        published_cost=published_cost(),
+        commands=[(result, command_of(result.cell, root)) for result in report.results],
+        looks=looks,
         render=render,
         AVERAGE=AVERAGE,
-        task_title=lambda task: find_task(task).title,
         isnan=math.isnan,
-        curves=curves_json(panels, suite.labels),
-        galleries=galleries,
-        costs=costs,
-        published_cost=published_cost(),
-        times=training_times(report.results),
-        commands=[(result, command_of(result.cell, root)) for result in report.results],
         arguments=arguments,
         root=root,
         versions=versions(),
-        data=data_records(report.results),
         downloads=[*_DOWNLOADS, *(f"curves.{name}" for name in FORMATS)],
     )
-    _write(out / "index.html", page)
+    draw(panels, looks, [out / f"curves.{name}" for name in FORMATS])
+    texts = {name: render.FORMATS[kind](report) for name, kind in _DOWNLOADS.items()}
+    for name, text in {**texts, "index.html": page}.items():
+        write_atomically(out / name, lambda file, t=text: file.write(t.encode()), what="file")
     return out / "index.html"
 
 
@@ -126,9 +123,8 @@ def facts(report: SuiteReport) -> list[tuple[str, str]]:
     return rows
 
 
-def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
+def curves_json(panels: Sequence[Panel], looks: Mapping[str, Style]) -> str:
     """Return the curves as JSON for the page's script; NaN is null, no text can end a script."""
-    looks = styles(labels)
     data = {
         "styles": {
             label: {"colour": look.colour, "dashes": look.dashes, "marker": look.marker}
@@ -136,7 +132,7 @@ def curves_json(panels: Sequence[Panel], labels: Sequence[str]) -> str:
         },
         "panels": [
             {
-                "title": find_task(panel.task).title,
+                "title": panel.task.title,
                 "offline": panel.offline_steps,
                 "total": panel.total_steps,
                 "curves": [
@@ -204,12 +200,12 @@ def _copy_rollouts(report: SuiteReport, out: Path) -> list[Gallery]:
     for task in report.suite.tasks:
         chosen = choose_rollouts(report.results, task)
         if chosen:
-            place = f"rollouts/{task_folder(task)}"
+            place = f"rollouts/{task.folder}"
             clips = [_copy(rollout, place, out) for rollout in chosen]
             grid = f"{place}/all.mp4" if len(clips) > 1 else ""
             if grid:
                 grid_video([rollout.path for rollout in chosen], out / grid)
-            galleries.append(Gallery(find_task(task).title, clips, grid))
+            galleries.append(Gallery(task.title, clips, grid))
     return galleries
 
 
@@ -223,10 +219,6 @@ def _copy(rollout: Rollout, place: str, out: Path) -> Clip:
         raise UserError(f"cannot copy {rollout.path} to {out / source}: {error}") from None
     first_frame(rollout.path, out / poster)
     return Clip(rollout.label, rollout.seed, source, poster)
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()), what="file")
 
 
 def _require_jinja2() -> Any:

@@ -1,16 +1,10 @@
-"""Where results come from: versions, and the data of every run."""
+"""Where results come from: the data of every run."""
 
 import dataclasses
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from driftpolicy import __version__
 from driftpolicy.report.results import Result
-from driftpolicy.tasks.registry import find_task
-
-_PACKAGES = ("jax", "equinox", "optax", "numpy", "mujoco", "ogbench", "robosuite")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,17 +21,6 @@ class DataRecord:
     runs: int
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of this package, Python and the packages that decide a result."""
-    found = {"driftpolicy": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def data_records(results: Sequence[Result]) -> list[DataRecord]:
     """Return the files of prior data that the runs say they used, in the order of the tasks."""
     groups: dict[tuple[str, str, str, str], list[Result]] = {}
@@ -45,7 +28,7 @@ def data_records(results: Sequence[Result]) -> list[DataRecord]:
         if result.evaluations:
             data = (result.summary and result.summary.data) or {}
             key = (
-                find_task(result.cell.task).dataset,
+                result.cell.task.dataset,
                 str(data.get("origin", "not recorded")),
                 str(data.get("crc32", "")),
                 _maker(data),
@@ -57,7 +40,7 @@ def data_records(results: Sequence[Result]) -> list[DataRecord]:
             origin=origin,
             maker=maker,
             crc32=crc32,
-            tasks=tuple(dict.fromkeys(find_task(run.cell.task).title for run in runs)),
+            tasks=tuple(dict.fromkeys(run.cell.task.title for run in runs)),
             runs=len(runs),
         )
         for (dataset, origin, crc32, maker), runs in groups.items()

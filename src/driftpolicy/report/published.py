@@ -10,9 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from driftpolicy.config import TrainConfig
 from driftpolicy.suites.suite import Cell
-from driftpolicy.tasks.registry import find_task
 
 PAPER = Path(__file__).parent / "paper"
 OFFLINE_STEPS = 1_000_000
@@ -92,9 +90,7 @@ def published_score(cell: Cell, phase: str) -> PublishedScore | None:
         cell: a run of a suite, whose seed, preset and other overrides do not matter.
         phase: ``offline`` or ``online``, at whose end the number is taken.
     """
-    name = find_task(cell.task).paper_name
-    config_phase = cell.overrides.get("phase", TrainConfig.phase)
-    return _scores().get((config_phase, name, cell.label, phase))
+    return _scores().get((cell.config.phase, cell.task.paper_name, cell.label, phase))
 
 
 def published_average(label: str, phase: str) -> PublishedScore | None:

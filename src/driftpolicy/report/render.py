@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from driftpolicy.report.suite_report import SuiteReport
-from driftpolicy.report.table import AVERAGE, Aggregate, Aggregates, Entry, Table
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.report.table import Aggregate, Aggregates, Entry, Table
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 CSV_COLUMNS = (
@@ -77,7 +76,7 @@ def improvement_words(row: Aggregate) -> str:
 
 def aggregate_caption(aggregates: Aggregates) -> str:
     """Return over which tasks aggregates are taken, and what their columns are."""
-    tasks = ", ".join(find_task(task).title for task in aggregates.tasks)
+    tasks = ", ".join(task.title for task in aggregates.tasks)
     noun = "task" if len(aggregates.tasks) == 1 else f"{len(aggregates.tasks)} tasks"
     return (
         f"All seeds at once, over the {noun} on which every method has a finished run ({tasks}): "
@@ -85,11 +84,6 @@ def aggregate_caption(aggregates: Aggregates) -> str:
         f"{aggregates.reference} does better than one of the method; in brackets intervals of 95% "
         "by a bootstrap stratified by tasks."
     )
-
-
-def column_words(column: str) -> tuple[str, str]:
-    """Return a column's heading, in two lines."""
-    return ("average", "") if column == AVERAGE else find_task(column).heading
 
 
 # Markdown.
@@ -103,7 +97,7 @@ def to_markdown(report: SuiteReport) -> str:
             [label, *(_markdown_cell(table, label, c) for c in table.columns)]
             for label in table.labels
         ]
-        head = ["method", *(" ".join(column_words(c)).strip() for c in table.columns)]
+        head = ["method", *(" ".join(table.headings[c]).strip() for c in table.columns)]
         parts += [f"{caption(table)}:", _markdown_rows(head, rows)]
     if report.aggregates:
         aggregates = report.aggregates
@@ -160,7 +154,7 @@ def to_latex(report: SuiteReport) -> str:
 
 def _latex_table(table: Table) -> str:
     columns = table.columns
-    heads = [column_words(column) for column in columns]
+    heads = [table.headings[column] for column in columns]
     lines = [
         r"\begin{table}",
         r"\centering",

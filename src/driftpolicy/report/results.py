@@ -4,15 +4,28 @@ A folder of committed evidence may hold as little as the ``eval.csv`` of each ru
 """
 
 import dataclasses
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
 from driftpolicy.runs import PHASES, Evaluation, Run, Summary
 from driftpolicy.suites.matching import objection
 from driftpolicy.suites.suite import Cell, Suite
+
+
+class PhaseResult(NamedTuple):
+    """What there is of one phase of a run."""
+
+    goal: int
+    """The step at which the suite wants the phase to end; 0 if the run has no such phase."""
+    last: Evaluation | None
+    """The last evaluation of the phase."""
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the phase was evaluated at its end."""
+        return self.last is not None and self.last.step >= self.goal > 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,32 +34,14 @@ class Result:
 
     cell: Cell
     run: Run
+    phases: Mapping[str, PhaseResult]
+    """By name, ``offline`` and ``online``."""
     evaluations: tuple[Evaluation, ...] = ()
     """Empty where nothing was run yet."""
     summary: Summary | None = None
     """What the run says of itself at its end; None before, and where it was not kept."""
     objection: str = ""
     """Why what is in the folder is another run, which does not count; empty if it is this one."""
-
-    @cached_property
-    def config(self) -> TrainConfig:
-        """Return the settings that the suite asks for."""
-        return self.cell.config()
-
-    def goal(self, phase: str) -> int:
-        """Return the step at which a phase is to end; 0 if the run has no such phase."""
-        steps = self.config.offline_steps if phase == "offline" else self.config.online_steps
-        before = 0 if phase == "offline" else self.config.offline_steps
-        return before + steps if steps else 0
-
-    def last(self, phase: str) -> Evaluation | None:
-        """Return the last evaluation of a phase."""
-        return next((e for e in reversed(self.evaluations) if e.phase == phase), None)
-
-    def ended(self, phase: str) -> bool:
-        """Tell whether the phase was evaluated at its end."""
-        last = self.last(phase)
-        return last is not None and last.step >= self.goal(phase) > 0
 
     @property
     def film(self) -> Path | None:
@@ -56,12 +51,12 @@ class Result:
     @property
     def finished(self) -> bool:
         """Tell whether the run was evaluated at its end."""
-        return any(self.ended(phase) for phase in PHASES if self.goal(phase) == self.total)
+        return any(phase.ended and phase.goal == self.total for phase in self.phases.values())
 
     @property
     def total(self) -> int:
         """Return the number of steps that the suite asks for, over both phases."""
-        return self.config.total_steps
+        return self.cell.config.total_steps
 
     @property
     def steps(self) -> int:
@@ -81,8 +76,7 @@ def read_results(suite: Suite, root: Path) -> list[Result]:
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}; name the one with the suite's runs (--runs)")
-    cells = {cell.name: cell for cell in suite.cells()}.values()  # joined suites overlap
-    results = [_read_result(cell, Run(cell.folder(root).path)) for cell in cells]
+    results = [_read_result(cell, Run(cell.folder(root).path)) for cell in suite.cells]
     if not any(result.evaluations for result in results):
         raise UserError(
             f"{root} holds no evaluation of the suite {suite.name}; looked for "
@@ -92,12 +86,19 @@ def read_results(suite: Suite, root: Path) -> list[Result]:
 
 
 def _read_result(cell: Cell, run: Run) -> Result:
-    other = objection(run.folder, cell.config()) if run.has_config else ""
-    if other:
-        return Result(cell, run, objection=other)
-    return Result(cell, run, run.evaluations, run.summary)
+    other = objection(run.folder, cell.config) if run.has_config else ""
+    evaluations = () if other else run.evaluations
+    config = cell.config
+    goals = {"offline": config.offline_steps, "online": config.online_steps and config.total_steps}
+    return Result(
+        cell,
+        run,
+        phases={phase: _phase_result(evaluations, phase, goals[phase]) for phase in PHASES},
+        evaluations=evaluations,
+        summary=None if other else run.summary,
+        objection=other,
+    )
 
 
-def runs_of(results: Sequence[Result], task: str, label: str) -> list[Result]:
-    """Return the runs of one task and method, all seeds."""
-    return [r for r in results if (r.cell.task, r.cell.label) == (task, label)]
+def _phase_result(evaluations: Sequence[Evaluation], phase: str, goal: int) -> PhaseResult:
+    return PhaseResult(goal, next((e for e in reversed(evaluations) if e.phase == phase), None))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from driftpolicy.errors import UserError
 from driftpolicy.report.results import Result
+from driftpolicy.tasks.task import Task
 
 _COLUMNS = 4
 _CLIP = 360  # pixels of width in the grid
@@ -22,7 +23,7 @@ class Rollout:
     path: Path
 
 
-def choose_rollouts(results: Sequence[Result], task: str) -> list[Rollout]:
+def choose_rollouts(results: Sequence[Result], task: Task) -> list[Rollout]:
     """Return a film of each method on a task, of the same seed as far as there is one.
 
     Films of one seed begin alike: the seed decides how an evaluation episode starts.

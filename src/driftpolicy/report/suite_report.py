@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from driftpolicy.progress import format_steps
 from driftpolicy.report.published import NOTES, OFFLINE_STEPS, ONLINE_STEPS
 from driftpolicy.report.results import Result, read_results
 from driftpolicy.report.table import (
@@ -11,11 +12,10 @@ from driftpolicy.report.table import (
     Aggregates,
     Table,
     aggregate,
-    format_steps,
     make_tables,
 )
 from driftpolicy.suites.suite import Suite
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.task import Task
 
 _LISTED = 12  # incomplete cells named one by one
 
@@ -71,7 +71,7 @@ def _provenance(results: Sequence[Result]) -> Iterable[str]:
     silent = 0
     for result in results:
         data = result.summary.data if result.summary else None
-        task = find_task(result.cell.task)  # nobody publishes data of a user's own environment
+        task = result.cell.task  # nobody publishes data of a user's own environment
         if task.custom is None and data is not None and data.get("origin") != "published":
             collected[task.title] = None
         silent += bool(result.evaluations) and data is None
@@ -91,7 +91,7 @@ def _provenance(results: Sequence[Result]) -> Iterable[str]:
 
 def _missing(results: Sequence[Result]) -> Iterable[str]:
     """Yield what the suite asks for and is not there, cell by cell."""
-    cells: dict[tuple[str, str], list[Result]] = {}
+    cells: dict[tuple[Task, str], list[Result]] = {}
     for result in results:
         cells.setdefault((result.cell.task, result.cell.label), []).append(result)
     sentences = []
@@ -109,7 +109,7 @@ def _missing(results: Sequence[Result]) -> Iterable[str]:
         if len(parts) == len(runs) and not any(run.steps for run in runs):
             parts = [NOT_RUN]
         if parts:
-            sentences.append(f"{label} on {find_task(task).title}: {', '.join(parts)}")
+            sentences.append(f"{label} on {task.title}: {', '.join(parts)}")
     if sentences:
         left = sum(not run.finished for run in results)
         more = len(sentences) - _LISTED
@@ -124,7 +124,8 @@ def _missing(results: Sequence[Result]) -> Iterable[str]:
 
 def _budget(results: Sequence[Result]) -> Iterable[str]:
     """Yield what makes these runs other than the published ones."""
-    budgets = dict.fromkeys((r.config.offline_steps, r.config.online_steps) for r in results)
+    configs = [result.cell.config for result in results]
+    budgets = dict.fromkeys((config.offline_steps, config.online_steps) for config in configs)
     words = [
         f"{format_steps(offline)} and {format_steps(online)}"
         for offline, online in budgets

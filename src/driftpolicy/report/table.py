@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from driftpolicy.progress import format_steps
 from driftpolicy.report import statistics
 from driftpolicy.report.published import PublishedScore, published_average, published_score
-from driftpolicy.report.results import Result, runs_of
+from driftpolicy.report.results import Result
 from driftpolicy.runs import PHASES
 from driftpolicy.suites.suite import Suite
+from driftpolicy.tasks.task import Task
 
 AVERAGE = "average"
 """The column after the tasks."""
@@ -54,15 +56,21 @@ class Table:
     """Methods as rows, tasks as columns, at the end of a phase."""
 
     phase: str
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
     labels: tuple[str, ...]
     entries: Mapping[tuple[str, str], Entry]
     """By (label, column); what the suite does not ask for is not there."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the tasks, and the average where there are several."""
-        return (*self.tasks, AVERAGE) if len(self.tasks) > 1 else self.tasks
+        """Return the tasks' names, and the average where there are several."""
+        names = tuple(task.name for task in self.tasks)
+        return (*names, AVERAGE) if len(names) > 1 else names
+
+    @property
+    def headings(self) -> Mapping[str, tuple[str, str]]:
+        """Return each column's heading, in two lines."""
+        return {AVERAGE: (AVERAGE, "")} | {task.name: task.heading for task in self.tasks}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,49 +90,45 @@ class Aggregates:
     """What stands beneath a table."""
 
     phase: str
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
     """Over which: those on which every method has a finished seed."""
     reference: str
     """The label whose improvement over the others is asked for."""
     rows: tuple[Aggregate, ...]
 
 
-def format_steps(steps: int) -> str:
-    """Return a number of steps in a few letters: ``400``, ``12k``, ``1.3M``."""
-    if steps < 1000:
-        return str(steps)
-    return f"{steps / 1e6:.3g}M" if steps >= 1_000_000 else f"{steps / 1e3:.3g}k"
-
-
 def make_tables(suite: Suite, results: Sequence[Result]) -> list[Table]:
     """Return a table for each phase that the suite has, the last phase first."""
     tables = []
     for phase in reversed(PHASES):
-        asked = [result for result in results if result.goal(phase)]
+        asked = [result for result in results if result.phases[phase].goal]
         if asked:
             tables.append(_table(suite, asked, phase))
     return tables
 
 
 def _table(suite: Suite, results: Sequence[Result], phase: str) -> Table:
-    tasks = tuple(task for task in suite.tasks if any(r.cell.task == task for r in results))
-    labels = tuple(name for name in suite.labels if any(r.cell.label == name for r in results))
+    runs: dict[tuple[str, Task], list[Result]] = {}
+    for result in results:
+        runs.setdefault((result.cell.label, result.cell.task), []).append(result)
+    labels = tuple(label for label in suite.labels if any(label == one for one, _ in runs))
+    tasks = tuple(task for task in suite.tasks if any(task == one for _, one in runs))
     entries: dict[tuple[str, str], Entry] = {}
     for label in labels:
-        made = {task: runs for task in tasks if (runs := runs_of(results, task, label))}
-        entries |= {(label, task): _entry(runs, phase) for task, runs in made.items()}
-        parts = [entries[label, task] for task in made]
+        made = [task for task in tasks if (label, task) in runs]
+        entries |= {(label, task.name): _entry(runs[label, task], phase) for task in made}
+        parts = [entries[label, task.name] for task in made]
         entries[label, AVERAGE] = _average(parts, len(tasks), published_average(label, phase))
     return Table(phase, tasks, labels, _ranked(entries))
 
 
 def _entry(runs: Sequence[Result], phase: str) -> Entry:
     """Return the entry of the runs at the phase's end; only where there is none, on their way."""
-    ended = [run for run in runs if run.ended(phase)]
-    lasts = {run.cell.seed: last for run in ended or runs if (last := run.last(phase))}
+    ended = [run for run in runs if run.phases[phase].ended]
+    lasts = {run.cell.seed: last for run in ended or runs if (last := run.phases[phase].last)}
     scores = {seed: last.percent for seed, last in lasts.items()}
     steps = min((last.step for last in lasts.values()), default=0)
-    goal = runs[0].goal(phase)
+    goal = runs[0].phases[phase].goal
     missing = []
     if not ended and not scores:
         begun = max(run.steps for run in runs)
@@ -204,13 +208,13 @@ def aggregate(table: Table, results: Sequence[Result]) -> Aggregates | None:
     Methods without a finished run are left out; None if the others share no task, or if there is
     but one cell.
     """
-    scores: dict[str, dict[str, np.ndarray]] = {}
+    scores: dict[str, dict[Task, np.ndarray]] = {}
     for result in results:
-        last = result.last(table.phase)
-        if last is not None and result.ended(table.phase):
+        phase = result.phases[table.phase]
+        if phase.last is not None and phase.ended:
             by_task = scores.setdefault(result.cell.label, {})
             task = result.cell.task
-            by_task[task] = np.append(by_task.get(task, np.empty(0)), last.percent)
+            by_task[task] = np.append(by_task.get(task, np.empty(0)), phase.last.percent)
     tasks = tuple(t for t in table.tasks if scores and all(t in each for each in scores.values()))
     if len(tasks) * len(scores) < 2:
         return None

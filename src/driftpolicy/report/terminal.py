@@ -62,7 +62,7 @@ def _blocks(table: Table, width: int) -> list[RichTable]:
     groups: list[list[tuple[str, list[Text]]]] = []
     left = 0
     for column in table.columns:
-        head = "\n".join(word for word in render.column_words(column) if word)
+        head = "\n".join(word for word in table.headings[column] if word)
         cells = [_cell(table.entries.get((label, column))) for label in table.labels]
         wide = max(len(line) for text in (head, *map(str, cells)) for line in text.split("\n"))
         if not groups or wide + _GAP > left:

@@ -2,10 +2,11 @@
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
@@ -15,10 +16,7 @@ from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.sums import require_unchanged, sealed
 from driftpolicy.tasks.registry import find_task
 
-
-def task_folder(task: str) -> str:
-    """Return a task's name as a folder's, or as a part of an address: one word without colons."""
-    return find_task(task).folder
+_ATTEMPTS = 10  # at the lock, in a fifth of a second
 
 
 class RunFolder:
@@ -46,9 +44,8 @@ class RunFolder:
     @classmethod
     def of(cls, config: TrainConfig, root: Path) -> "RunFolder":
         """Return the folder of a config under ``root``."""
-        return cls(
-            root / task_folder(config.task) / folder_of_method(config.method) / f"seed{config.seed}"
-        )
+        task = find_task(config.task).folder
+        return cls(root / task / folder_of_method(config.method) / f"seed{config.seed}")
 
     def create(self, config: TrainConfig) -> None:
         """Write the config into a folder in which nothing has been trained yet.
@@ -145,18 +142,36 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"cannot use the run folder {self.path}: {error.strerror}") from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"another process is running in {self.path}") from None
+            self._take(file)
             for folder in (self.path, self.checkpoints):
                 remove_leftovers(folder)
             yield
 
-    def in_use(self) -> bool:
-        """Tell whether a process holds the folder; not to be asked while a run starts here.
+    def _take(self, file: IO[str]) -> None:
+        """Take the lock, also where a look at it (:meth:`in_use`) has it for a moment.
 
-        Asking takes the lock for a moment, which that run would find taken.
+        Raises:
+            UserError: if another process holds it.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise UserError(f"another process is running in {self.path}")
+
+    def started(self) -> float | None:
+        """Return when the folder was last locked, in seconds since 1970; None if it never was."""
+        try:
+            return self._lock.stat().st_mtime
+        except OSError:
+            return None
+
+    def in_use(self) -> bool:
+        """Tell whether a process holds the folder.
+
+        Asking takes the lock for a moment; a run that starts at this moment asks again.
         """
         try:
             with open(self._lock) as file:

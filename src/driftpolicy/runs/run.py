@@ -26,6 +26,8 @@ class Summary:
 
     version: str | None = None
     """The version of driftpolicy that finished the run."""
+    versions: Mapping[str, Any] | None = None
+    """The versions of this package, Python and the packages that decide a result."""
     task: str | None = None
     method: str | None = None
     seed: int | None = None
@@ -42,6 +44,7 @@ class Summary:
 
 _KINDS: dict[str, type] = {
     "version": str,
+    "versions": dict,
     "task": str,
     "method": str,
     "seed": int,

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from driftpolicy.errors import UserError
 
 RUN = ("-m", "driftpolicy.suites.one")
-"""The program of a run, for Python; its arguments are the folder and the process it ends with."""
+"""The program of a run, for Python; its arguments are the folders and the process it ends with."""
 _THREADS = ("PJRT_NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _STORE_BYTES = 80 * 2**20  # nothing passes through Ray's store: the least it takes
 _POLL_S = 0.2
@@ -29,18 +29,23 @@ _PR_SET_PDEATHSIG = 1
 
 @runtime_checkable
 class Machines(Protocol):
-    """Where runs are made. A handle stands for a run that was started."""
+    """Where runs are made. A handle stands for a process, of one run or of several."""
 
     def slots(self) -> int:
-        """Return how many runs fit at once, now."""
+        """Return how many processes fit at once, now."""
         ...
 
-    def start(self, folder: Path, log: Path) -> Any:
-        """Start the process of a run, which prints into ``log``, and return its handle."""
+    def start(self, folders: Sequence[Path], log: Path) -> Any:
+        """Start the process of runs, which prints into ``log``, and return its handle."""
         ...
 
     def ended(self) -> list[tuple[Any, str]]:
-        """Return the runs that ended since the last call, each with what went wrong, or nothing."""
+        """Return the processes that ended since the last call, and what went wrong in each."""
+        ...
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether a process has an accelerator, on which runs that are alike share one."""
         ...
 
     def stop(self) -> None:
@@ -119,11 +124,16 @@ class RayMachines:
                 count += fits
         return count
 
-    def start(self, folder: Path, log: Path) -> Any:
-        """Start the process of a run, which prints into ``log``, and return its handle."""
+    @property
+    def accelerated(self) -> bool:
+        """Whether a process has a GPU or a share of one."""
+        return bool(self._gpus)
+
+    def start(self, folders: Sequence[Path], log: Path) -> Any:
+        """Start the process of runs, which prints into ``log``, and return its handle."""
         handle = self._run.remote(
             program=self._program,
-            folder=str(folder.absolute()),
+            folders=[str(folder.absolute()) for folder in folders],
             log=log.absolute(),
             cwd=str(Path.cwd()),
             cpus=self._cpus,
@@ -133,7 +143,7 @@ class RayMachines:
         return handle
 
     def ended(self) -> list[tuple[Any, str]]:
-        """Return the runs that ended since the last call, each with what went wrong, or nothing."""
+        """Return the processes that ended since the last call, and what went wrong in each."""
         if not self._handles:
             return []
         done, self._handles = self._ray.wait(
@@ -188,17 +198,18 @@ def quiet_ray() -> Any:
 
 
 def _run(
-    *, program: tuple[str, ...], folder: str, log: Path, cwd: str, cpus: int, gpus: float
+    *, program: tuple[str, ...], folders: list[str], log: Path, cwd: str, cpus: int, gpus: float
 ) -> str:
-    """On a machine of the cluster, start the process of a run and wait for its end.
+    """On a machine of the cluster, start the process of runs and wait for its end.
 
     Returns:
         What went wrong in one line, or nothing.
     """
     # Ray cancels by an interrupt, which a script's background job and all it starts ignore.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if not Path(cwd).is_dir() or not Path(folder).is_dir():
-        return f"{folder} is not on machine {os.uname().nodename}: a cluster shares its files"
+    missing = [path for path in (cwd, *folders) if not Path(path).is_dir()]
+    if missing:
+        return f"{missing[0]} is not on machine {os.uname().nodename}: a cluster shares its files"
     environment = os.environ | dict.fromkeys(_THREADS, str(cpus))
     if not gpus:
         environment["JAX_PLATFORMS"] = "cpu"
@@ -206,7 +217,7 @@ def _run(
         environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * gpus:.3f}"
     with open(log, "ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *program, folder, str(os.getpid())],
+            [sys.executable, *program, *folders, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

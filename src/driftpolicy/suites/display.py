@@ -10,9 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from driftpolicy.progress import format_seconds
+from driftpolicy.progress import format_count, format_seconds
 from driftpolicy.suites.driver import ATTEMPTS, Driver, Job
-from driftpolicy.tasks.registry import find_task
 
 _PLAIN_S = 30.0  # between lines of the whole where there is no terminal
 _STYLES = {
@@ -115,24 +114,16 @@ def jobs_table(driver: Driver, rows: int, *, wide: bool) -> Table:
         rate, left = float(job.rate), job.left(driver.pace)
         bar = ProgressBar(total=total, completed=step, width=14)
         table.add_row(
-            Text(find_task(job.cell.task).title.replace(" ", "-")),
+            Text(job.cell.task.title.replace(" ", "-")),
             job.cell.label,
             str(job.cell.seed),
             Text(job.state, style=_STYLES[job.state]),
-            f"{_count(step)}/{_count(total)}",
+            f"{format_count(step)}/{format_count(total)}",
             *((bar, f"{rate:.3g}" if active and rate else "") if wide else ()),
             "" if job.seen.success is None else f"{100 * job.seen.success:.0f}%",
             format_seconds(left) if active and left else "",
         )
     return table
-
-
-def _count(steps: int) -> str:
-    """Return a number of steps in a few characters: ``600``, ``6.5k``, ``1.25M``."""
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if steps >= size:
-            return f"{int(1000 * steps / size) / 1000:.4g}{unit}"
-    return str(steps)
 
 
 def _first(jobs: Sequence[Job], rows: int) -> list[Job]:

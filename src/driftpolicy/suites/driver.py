@@ -6,7 +6,7 @@ does what is missing.
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +22,13 @@ from driftpolicy.suites.matching import objection
 from driftpolicy.suites.sharing import find_offline_end, first_of_each
 from driftpolicy.suites.suite import Cell
 from driftpolicy.suites.watch import Pace, Rate, Snapshot, look_at
-from driftpolicy.tasks.registry import find_task
-from driftpolicy.training.launch import find_data
+from driftpolicy.training.alike import program_of
+from driftpolicy.training.prior_data import find_data
 
 ATTEMPTS = 3
 """A run is given up when it has ended so often in a row without getting to a new checkpoint."""
+TOGETHER = 16
+"""At most so many runs share a process, unless somebody says another number."""
 _TICK_S = 1.0
 _LOOK_S = 15.0  # between looks at folders in which others are at work
 
@@ -55,6 +57,8 @@ class Job:
     """Its steps per second."""
     handle: Any = None
     """Of its process, while it is running."""
+    leader: "Job | None" = None
+    """The run whose process made this one too, the last time; None: it had one to itself."""
     saved: int = -1
     """The step of the last checkpoint when it was started, -1 if there was none."""
 
@@ -82,7 +86,7 @@ class Job:
     @property
     def log(self) -> Path:
         """Return the file with what its process printed."""
-        return self.folder.log
+        return (self.leader or self).folder.log
 
     def look(self, now: float, pace: Pace) -> None:
         """Read the folder."""
@@ -107,6 +111,8 @@ class Driver:
         cells: Sequence[Cell],
         root: Path,
         report: Callable[["Driver", Job | None, str], None],
+        *,
+        together: int = TOGETHER,
     ):
         """Look at what is there.
 
@@ -114,14 +120,16 @@ class Driver:
             cells: the runs.
             root: the suite's folder; the caller holds its lock.
             report: called at every tick without a job, and for what happens to a job with a word.
+            together: at most how many runs share a process, where there is an accelerator.
         """
         self.root = root
         self.pace = Pace()
         self.slots = 0
         self.stopping = False
         self._report = report
+        self._together = together
         self._looked = 0.0
-        self.jobs = [Job(cell, cell.folder(root), cell.config()) for cell in cells]
+        self.jobs = [Job(cell, cell.folder(root), cell.config) for cell in cells]
         for job, place in zip(
             self.jobs, first_of_each([job.config for job in self.jobs]), strict=True
         ):
@@ -145,7 +153,8 @@ class Driver:
         known = [seconds for seconds in each if seconds is not None]
         if len(known) < len(each) or not each:
             return None
-        return max(sum(known) / max(min(self.slots, len(each)), 1), *known)
+        at_once = max(min(self.slots, len(each)), self.count("running"), 1)
+        return max(sum(known) / at_once, *known)
 
     def prepare(self, console: Console) -> None:
         """Find or collect the prior data of all that is missing, each once.
@@ -155,7 +164,7 @@ class Driver:
         """
         found = set()
         for job in self.missing():
-            key = (find_task(job.config.task).dataset, job.config.data)
+            key = (job.cell.task.dataset, job.config.data)
             if key not in found:
                 path = find_data(job.config, console)
                 console.print(Text(f"Data of {key[0]}: {path}"), soft_wrap=True)
@@ -171,14 +180,12 @@ class Driver:
             if not self.stopping and stop():
                 self.stopping = True
                 machines.stop()
-            by_handle = {job.handle: job for job in self.jobs if job.handle is not None}
             for handle, error in machines.ended():
-                self._ended(by_handle[handle], error)
+                for job in [job for job in self.jobs if job.handle == handle]:
+                    self._ended(job, error)
             self._look()
             if not self.stopping:
-                for job in [j for j in self.jobs if j.state == "waiting" and j.ready]:
-                    if self.count("running") < self.slots:
-                        self._start(job, machines)
+                self._start_ready(machines)
             self._report(self, None, "")
             busy = ("running",) if self.stopping else ("running", "waiting", "elsewhere")
             if not self.count(*busy):
@@ -209,12 +216,28 @@ class Driver:
         else:
             job.state = "elsewhere" if job.folder.in_use() else "waiting"
 
-    def _start(self, job: Job, machines: Machines) -> None:
-        """Start a run, or see that it is no longer to be started."""
+    def _start_ready(self, machines: Machines) -> None:
+        """Start what fits: on accelerators runs that are alike in one process, else one in each."""
+        groups: dict[Hashable, list[Job]] = {}
+        for job in [job for job in self.jobs if job.state == "waiting" and job.ready]:
+            alike = program_of(job.config) if machines.accelerated else job.cell
+            groups.setdefault(alike, []).append(job)
+        for group in groups.values():
+            while group and (free := self.slots - self._processes()) > 0:
+                count = min(self._together, -(-len(group) // free))
+                chosen, group = group[:count], group[count:]
+                self._start([job for job in chosen if self._startable(job)], machines)
+
+    def _processes(self) -> int:
+        """Count the processes that make runs here."""
+        return len({id(job.handle) for job in self.jobs if job.state == "running"})
+
+    def _startable(self, job: Job) -> bool:
+        """Prepare the folder of a run, or see that it is no longer to be started."""
         self._adopt(job)
         if job.state != "waiting":
             self._report(self, job, job.state)
-            return
+            return False
         try:
             if not job.folder.config_file.exists():
                 with job.folder.lock():
@@ -222,13 +245,22 @@ class Driver:
         except UserError as error:
             job.state, job.error = "failed", str(error)
             self._report(self, job, "failed")
+            return False
+        return True
+
+    def _start(self, jobs: Sequence[Job], machines: Machines) -> None:
+        """Start a process that makes these runs."""
+        if not jobs:
             return
-        job.saved = job.run.saved_step
-        job.rate = Rate()  # what it waited does not count
-        job.look(time.monotonic(), self.pace)
-        job.handle = machines.start(job.folder.path, job.log)
-        job.state = "running"
-        self._report(self, job, "continued" if job.saved >= 0 else "started")
+        handle = machines.start([job.folder.path for job in jobs], jobs[0].folder.log)
+        for job in jobs:
+            job.leader = None if job is jobs[0] else jobs[0]
+            job.saved = job.run.saved_step
+            job.rate = Rate()  # what it waited does not count
+            job.look(time.monotonic(), self.pace)
+            job.handle = handle
+            job.state = "running"
+            self._report(self, job, "continued" if job.saved >= 0 else "started")
 
     def _ended(self, job: Job, error: str) -> None:
         """Note that a run's process is over: finished, or to be tried again, or given up."""

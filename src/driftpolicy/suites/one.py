@@ -1,4 +1,4 @@
-"""Make one run of a suite: ``python -m driftpolicy.suites.one FOLDER PARENT``.
+"""Make runs of a suite: ``python -m driftpolicy.suites.one FOLDER [FOLDER ...] PARENT``.
 
 This does what ``dfp resume`` does, but for two things: the process does not outlive the process
 PARENT that started it, and it collects no data, which was done once before all runs.
@@ -17,15 +17,17 @@ from driftpolicy.training.launch import launch
 
 
 def main() -> int:
-    """Go on with the run to its end and return the exit status of ``dfp resume``."""
-    folder, parent = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
-    end_with_parent(parent)
+    """Go on with the runs to their end and return the exit status of ``dfp resume``."""
+    *paths, parent = sys.argv[1:]
+    folders = [RunFolder(Path(path)) for path in paths]
+    end_with_parent(int(parent))
     try:
-        config = folder.config()
-        task = find_task(config.task)
-        if benchmark_of(task).find_data(task, config.data) is None:
-            raise missing_data(task)
-        return launch([folder], Console())
+        for folder in folders:
+            config = folder.config()
+            task = find_task(config.task)
+            if benchmark_of(task).find_data(task, config.data) is None:
+                raise missing_data(task)
+        return launch(folders, Console())
     except UserError as error:
         print(f"dfp: {error}", flush=True)
         return 2

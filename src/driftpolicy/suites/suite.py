@@ -11,19 +11,21 @@ from typing import Any
 from driftpolicy.agents import find_method
 from driftpolicy.config import TrainConfig, convert, fits, resolve
 from driftpolicy.errors import UserError
-from driftpolicy.runs.folder import RunFolder, task_folder
+from driftpolicy.runs.folder import RunFolder
+from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.task import Task
 
 SUITES = Path(__file__).parent
 """The folder with the suites of the package: one file each, named like the suite."""
 _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")  # part of a folder's name
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One run of a suite."""
+    """One run of a suite, its settings resolved."""
 
-    task: str
-    """The task's name."""
+    task: Task
+    """The run's task."""
     method: str
     """The method's name."""
     seed: int
@@ -34,6 +36,8 @@ class Cell:
     """Whose settings hold where there are no overrides."""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """Values by the names of config fields."""
+    config: TrainConfig = dataclasses.field(hash=False)
+    """All settings, as ``dfp train`` would resolve them."""
 
     @property
     def label(self) -> str:
@@ -43,88 +47,107 @@ class Cell:
     @property
     def name(self) -> str:
         """Return ``task/label/seedk``, the run's folder under the suite's."""
-        return f"{task_folder(self.task)}/{self.label}/seed{self.seed}"
+        return f"{self.task.folder}/{self.label}/seed{self.seed}"
 
     def folder(self, root: Path) -> RunFolder:
         """Return the run's folder under the suite's folder ``root``."""
         return RunFolder(root / self.name)
 
-    def config(self) -> TrainConfig:
-        """Return all settings of the run, as ``dfp train`` would resolve them.
 
-        Raises:
-            UserError: for an unknown task, method, preset or field, or a value out of range.
-        """
-        given = _typed_overrides(self.method, self.overrides) | {"seed": self.seed}
-        return resolve(self.task, self.method, self.preset, given)
+def make_cell(
+    task: str,
+    method: str,
+    seed: int,
+    *,
+    variant: str = "",
+    preset: str = "paper",
+    overrides: Mapping[str, Any] | None = None,
+) -> Cell:
+    """Return a run with its settings resolved.
 
+    Args:
+        task: the task's name.
+        method: the method's name.
+        seed: the run's seed.
+        variant: what is varied.
+        preset: whose settings hold where there are no overrides.
+        overrides: values by the names of config fields, as TOML has them.
 
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """Every task with every method and every seed, all with the same settings."""
-
-    tasks: tuple[str, ...]
-    """Names of tasks."""
-    methods: tuple[str, ...]
-    """Names of methods."""
-    seeds: tuple[int, ...]
-    """Seeds of each."""
-    variant: str = ""
-    """What is varied in this block; part of the folders' names."""
-    preset: str = "paper"
-    """Whose settings hold where there are no overrides."""
-    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
-    """Values by the names of config fields."""
-
-    def cells(self) -> list[Cell]:
-        """Return the block's runs: a seed of everything before the next seed."""
-        return [
-            Cell(task, method, seed, self.variant, self.preset, self.overrides)
-            for seed in self.seeds
-            for task in self.tasks
-            for method in self.methods
-        ]
+    Raises:
+        UserError: for an unknown task, method, preset or field, or a value out of range.
+    """
+    overrides = overrides or {}
+    given = _typed_overrides(method, overrides) | {"seed": seed}
+    return Cell(
+        task=find_task(task),
+        method=method,
+        seed=seed,
+        variant=variant,
+        preset=preset,
+        overrides=overrides,
+        config=resolve(task, method, preset, given),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Blocks of runs under one name."""
+    """Runs under one name."""
 
     name: str
     """Its file's name without ``.toml``."""
     title: str
     """One line for people."""
-    blocks: tuple[Block, ...]
-    """What is run, in this order."""
+    cells: tuple[Cell, ...]
+    """Every run once, in the order in which they are made: block by block, a seed of everything
+    before the next seed."""
 
     @property
-    def tasks(self) -> tuple[str, ...]:
+    def tasks(self) -> tuple[Task, ...]:
         """Return all tasks, in order of their first use."""
-        return _unique(task for block in self.blocks for task in block.tasks)
+        return _unique(cell.task for cell in self.cells)
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Return all methods, in order of their first use."""
-        return _unique(method for block in self.blocks for method in block.methods)
-
-    @property
-    def variants(self) -> tuple[str, ...]:
-        """Return all variants, in order of their first use; ``("",)`` where nothing is varied."""
-        return _unique(block.variant for block in self.blocks)
+        return _unique(cell.method for cell in self.cells)
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Return all seeds, in order of their first use."""
-        return _unique(seed for block in self.blocks for seed in block.seeds)
+        return _unique(cell.seed for cell in self.cells)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Return the methods with their variants, in order of their first use."""
-        return _unique(cell.label for cell in self.cells())
+        return _unique(cell.label for cell in self.cells)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Block:
+    """Every task with every method and every seed, all with the same settings."""
+
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    variant: str = ""
+    preset: str = "paper"
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
-        """Return every run, block by block."""
-        return [cell for block in self.blocks for cell in block.cells()]
+        """Return the block's runs: a seed of everything before the next seed."""
+        return [
+            make_cell(
+                task,
+                method,
+                seed,
+                variant=self.variant,
+                preset=self.preset,
+                overrides=self.overrides,
+            )
+            for seed in self.seeds
+            for task in self.tasks
+            for method in self.methods
+        ]
 
 
 def suite_names() -> list[str]:
@@ -168,17 +191,16 @@ def join_suites(names: Sequence[str | Path]) -> Suite:
     suites = [find_suite(name) for name in names]
     if len(suites) == 1:
         return suites[0]
-    known: dict[str, Cell] = {}
-    for cell in (cell for suite in suites for cell in suite.cells()):
-        if known.setdefault(cell.name, cell).config() != cell.config():
+    cells: dict[str, Cell] = {}
+    for cell in (cell for suite in suites for cell in suite.cells):
+        if cells.setdefault(cell.name, cell).config != cell.config:
             raise UserError(f"the suites {', '.join(map(str, names))} disagree about {cell.name}")
-    blocks = dict.fromkeys(block for suite in suites for block in suite.blocks)
     title = "; ".join(suite.title for suite in suites)
-    return Suite(suites[0].name, title, tuple(blocks))
+    return Suite(suites[0].name, title, tuple(cells.values()))
 
 
 def _suite(name: str, table: Mapping[str, Any]) -> Suite:
-    """Return the suite that a file's table describes; every run's settings are resolved once."""
+    """Return the suite that a file's table describes."""
     common = {key: value for key, value in table.items() if key not in ("title", "blocks")}
     title = table.get("title", name)
     parts = table.get("blocks", [{}])
@@ -186,22 +208,20 @@ def _suite(name: str, table: Mapping[str, Any]) -> Suite:
         raise UserError(f"title must be a text, not {title!r}")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise UserError("blocks must be tables, each under the line [[blocks]]")
-    suite = Suite(name, title, tuple(_block(common, part) for part in parts))
-    seen: set[str] = set()
-    for cell in suite.cells():
-        cell.config()
-        if cell.name in seen:
+    cells: dict[str, Cell] = {}
+    for cell in (cell for part in parts for cell in _block(common, part).cells()):
+        if cell.name in cells:
             raise UserError(f"{cell.name} is there twice; give its blocks different variants")
-        seen.add(cell.name)
-    if not seen:
+        cells[cell.name] = cell
+    if not cells:
         raise UserError("has no runs")
-    return suite
+    return Suite(name, title, tuple(cells.values()))
 
 
-def _block(common: Mapping[str, Any], part: Mapping[str, Any]) -> Block:
+def _block(common: Mapping[str, Any], part: Mapping[str, Any]) -> _Block:
     """Return a block with its keys over those of the whole file; overrides are merged."""
     values = {**common, **part}
-    fields = [field.name for field in dataclasses.fields(Block)]
+    fields = [field.name for field in dataclasses.fields(_Block)]
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise UserError(f"unknown key {unknown[0]!r}; known: title, blocks, {', '.join(fields)}")
@@ -227,7 +247,7 @@ def _block(common: Mapping[str, Any], part: Mapping[str, Any]) -> Block:
     shared, further = common.get("overrides", {}), part.get("overrides", {})
     if not isinstance(shared, dict) or not isinstance(further, dict):
         raise UserError("overrides must be a table of settings")
-    return Block(**{**values, "overrides": {**shared, **further}})
+    return _Block(**{**values, "overrides": {**shared, **further}})
 
 
 def _typed_overrides(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from driftpolicy.data.findings import Finding
 from driftpolicy.envs.base import Environment
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.task import Task
@@ -26,6 +27,20 @@ Parts = list[list[Any]]
 """Name and size of each part of an observation, in their order."""
 Section = dict[str, str]
 """Rows of a table, a name and a text each, that belong together."""
+
+
+class Checks(Section):
+    """The section that says what the checks of data have found."""
+
+    refused: bool
+    """Whether that forbids training."""
+
+    def __init__(self, findings: Iterable[Finding]):
+        """Say each finding in a line, whether it is a refusal or a warning."""
+        found = list(findings)
+        lines = [("refused: " if f.refused else "warning: ") + f.text for f in found]
+        super().__init__({"checks": "\n".join(lines) or "passed"})
+        self.refused = any(finding.refused for finding in found)
 
 
 class LoadedData(NamedTuple):
@@ -45,11 +60,11 @@ class LoadOptions:
     cache: Path | None = None
     """A folder for the memory-mapped form of shards; None: beside them."""
     skip_broken: bool = False
-    """Whether to leave out shards that cannot be read."""
+    """Whether to leave out shards and episodes that are broken."""
     progress: Callable[[int, int], None] = lambda done, total: None
     """Called with the number of shards that are ready, and of all, where there are shards."""
     warn: Callable[[str], object] = print
-    """Called with a line for each shard that is left out."""
+    """Called with a line for each shard or episode that is left out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -195,6 +210,23 @@ class Benchmark(ABC):
             UserError: if they cannot be read, or are not of this task.
         """
         raise UserError(f"{source}: data of {self.name} cannot be inspected")
+
+    def inspect_chosen(
+        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    ) -> list[Section]:
+        """Say what is in recordings of the user's own, read as the user says.
+
+        Args:
+            source: as :meth:`inspect` has it.
+            task: whose environment to compare them with.
+            columns: what the observation and the action are made of; () is the format's choice.
+            options: how they are read.
+
+        Raises:
+            UserError: as :meth:`inspect`, or if the data are those of a benchmark.
+        """
+        what = "--columns" if columns else "--skip-broken"
+        raise UserError(f"{source} is data of {self.name}: {what} is of data of your own (--env)")
 
     def verify(self, path: Path, count: int) -> Verification:
         """Replay the first ``count`` demonstrations of a file in the simulator.

@@ -21,6 +21,8 @@ class CustomSettings:
     """The return from which an episode counts as a success; None: ``info`` says it."""
     max_episode_steps: int | None = None
     """A time limit in steps; None: that of the environment."""
+    columns: tuple[str, ...] = ()
+    """What the data's columns are, as ``observation=state,goal``; (): as their format has it."""
     scaling: Scaling | None = None
     """The scaling between the user's units and the agent's; None leaves everything as it is."""
 
@@ -52,6 +54,8 @@ class Task:
     """A heading of two lines, the second perhaps empty: ``("cube-double", "task2")``."""
     paper_name: str | None = None
     """The name of the task in the paper's tables, if it is in them: ``cube-double-task2``."""
+    sparse: bool | None = None
+    """Whether the reward is -1 until success and 0 on success; None where it cannot be chosen."""
     custom: CustomSettings | None = None
     """The settings of a custom environment; None for the task of a benchmark."""
 

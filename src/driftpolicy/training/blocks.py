@@ -1,17 +1,19 @@
 """Gradient steps in compiled blocks: sampling, loss and optimiser without the host.
 
-One definition, :func:`_block`, serves one run and, vectorised over the runs, several side by side.
+One definition, ``_block``, serves one run and, vectorised over the runs, several side by side.
 """
 
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Float32, Int32, Key, PRNGKeyArray
 
 from driftpolicy.agents import Agent
+from driftpolicy.agents.numbers import update
 from driftpolicy.batch import Batch
 from driftpolicy.data.transitions import Rows
 from driftpolicy.data.windows import Fetched, WindowSpec, draw_windows
@@ -38,6 +40,8 @@ class BlockInput(NamedTuple):
     """The run's key for updates; step ``t`` uses ``fold_in(key, t)`` and nothing else."""
     first: Int32[Array | np.ndarray | np.int32, "*runs"]
     """``t`` of the first step."""
+    numbers: Mapping[str, Float32[Array | np.ndarray, "*runs"]] | None = None
+    """The numbers of the agents' configs in which the runs differ; None where there are none."""
 
 
 def step_keys(key: PRNGKeyArray, step: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
@@ -62,7 +66,7 @@ def _block(
         if isinstance(prior, Fetched):
             rows = Fetched(jax.tree.map(lambda array: array[i], prior.rows), prior.held)
         batch = draw_windows(rows, given.replay, marks, sample_key, spec.windows, spec.batch_size)
-        agent, metrics = agent.update(batch, update_key)
+        agent, metrics = update(agent, given.numbers, batch, update_key)
         return agent, jnp.stack([metrics[name] for name in sorted(metrics)])
 
     def body(i: Any, carry: tuple[Agent, Any]) -> tuple[Agent, Any]:

@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from driftpolicy.config import TrainConfig
 from driftpolicy.progress import format_seconds
+from driftpolicy.tasks.registry import find_task
 from driftpolicy.training import schedule
 from driftpolicy.training.records import Records
 
@@ -64,20 +66,21 @@ class TrainingDisplay:
         success = slowest.last_log.get("episode_success", float("nan"))
         note = self._note(run.step, total - done, now, success)
         self._progress.update(self._tasks[phase], completed=done, note=note)
+        alike = len({(one.config.task, one.config.method) for one in runs}) == 1
         for index, one in enumerate(runs):
-            seed = f"  seed {one.config.seed}" if len(runs) > 1 else ""
+            which = f"  {_label(one.config, alike=alike)}" if len(runs) > 1 else ""
             if one.last_eval and self._seen_evals.get(index) != one.last_eval["step"]:
                 self._seen_evals[index] = one.last_eval["step"]
-                self._print_evaluation(one.last_eval, seed)
+                self._print_evaluation(one.last_eval, which)
                 # Evaluation stopped the clock: start the rate anew.
                 self._since = (phase, run.step, time.monotonic())
         if not self._console.is_terminal and now - self._printed > _PLAIN_EVERY:
             self._printed = now
             self._console.print(f"  {phase} {done:,}/{total:,} {note}", highlight=False)
 
-    def _print_evaluation(self, evaluation: dict[str, Any], seed: str) -> None:
+    def _print_evaluation(self, evaluation: dict[str, Any], which: str) -> None:
         self._console.print(
-            f"  step {evaluation['step']:>9,} {evaluation['phase']:<7}{seed}  success "
+            f"  step {evaluation['step']:>9,} {evaluation['phase']:<7}{which}  success "
             f"[bold]{100 * evaluation['success']:.0f}%[/bold]  return "
             f"{evaluation['return']:.1f}  length {evaluation['length']:.0f}",
             highlight=False,
@@ -94,3 +97,9 @@ class TrainingDisplay:
         if success == success:
             parts.append(f"training success {100 * success:.0f}%")
         return "  ".join(parts)
+
+
+def _label(config: TrainConfig, *, alike: bool) -> str:
+    """Return which run it is: by its seed if task and method are those of the others."""
+    seed = f"seed {config.seed}"
+    return seed if alike else f"{config.method} {find_task(config.task).title} {seed}"

@@ -1,6 +1,6 @@
 """Evaluation: whole chunks, seeded episodes, environments in parallel processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,9 +18,13 @@ from driftpolicy.training.deciding import Decider
 _EVALUATION = 2  # names the stream of episode seeds; training's is another
 
 
-def evaluation_workers(task: Task, processes: int) -> Workers[EpisodeRunner]:
-    """Start processes to evaluate in, once per run."""
-    return Workers(processes, EpisodeRunner, environment_maker(task))
+def evaluation_workers(
+    task: Task, processes: int, patience: float | None = None
+) -> Workers[EpisodeRunner]:
+    """Start processes to evaluate in, once per run; ``patience`` as :class:`Workers` has it."""
+    workers = Workers(processes, EpisodeRunner, environment_maker(task))
+    workers.patience = patience or None
+    return workers
 
 
 def episode_seeds(seed: int, episodes: int) -> list[int]:
@@ -35,24 +39,26 @@ def evaluate(
     seed: int,
     episodes: int,
     key: PRNGKeyArray,
+    known: Mapping[int, Episode] | None = None,
+    progress: Callable[[Mapping[int, Episode]], None] | None = None,
 ) -> list[Episode]:
     """Run ``episodes`` episodes; the result is the same for any number of workers.
 
     Episode ``i`` is reset with a seed made of (``seed``, ``i``) and decides with keys made of
-    ``key``, ``i`` and the decision's number. The policy is called once per chunk.
+    ``key``, ``i`` and the decision's number. The policy is called once per chunk. Episodes that are
+    ``known`` by their number are not run again; ``progress`` is called with all that are over.
     """
     seeds = episode_seeds(seed, episodes)
     decide = Decider(rule)
-    results: dict[int, Episode] = {}
+    results: dict[int, Episode] = dict(known or {})
     running: dict[int, tuple[int, Iterator[np.ndarray]]] = {}  # worker -> (episode, its noise)
-    started = 0
+    waiting = iter([episode for episode in range(episodes) if episode not in results])
 
     def start(worker: int) -> None:
-        nonlocal started
-        if started < episodes:
-            running[worker] = (started, decide.noise(jax.random.fold_in(key, started)))
-            workers.submit(worker, EpisodeRunner.reset, seeds[started])
-            started += 1
+        episode = next(waiting, None)
+        if episode is not None:
+            running[worker] = (episode, decide.noise(jax.random.fold_in(key, episode)))
+            workers.submit(worker, EpisodeRunner.reset, seeds[episode])
 
     for worker in range(len(workers)):
         start(worker)
@@ -61,6 +67,8 @@ def evaluate(
             episode, noise = running[worker]
             if isinstance(reply, Episode):
                 results[episode] = reply
+                if progress is not None:
+                    progress(results)
                 start(worker)
             else:
                 workers.submit(worker, EpisodeRunner.execute, decide(reply, next(noise)))

@@ -1,7 +1,6 @@
 """From a config or a run folder to a finished run: data, processes, signals, display."""
 
 import contextlib
-import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,8 @@ from rich.console import Console
 
 from driftpolicy import __version__
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.checks import accept, short_episodes
+from driftpolicy.envs.episodes import EpisodeRunner
+from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_seconds
 from driftpolicy.runs import Run
@@ -21,19 +21,25 @@ from driftpolicy.training.console import TrainingDisplay
 from driftpolicy.training.evaluation import evaluation_workers
 from driftpolicy.training.logs import open_sinks
 from driftpolicy.training.loop import train
-from driftpolicy.training.prior_data import find_data, load_data
+from driftpolicy.training.prior_data import load_data_of_each, require_fit
 from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
 from driftpolicy.training.stopping import Stop
 from driftpolicy.training.video import film
+from driftpolicy.versions import versions
 
 
 def launch(
-    folders: Sequence[RunFolder], console: Console, *, max_minutes: float | None = None
+    folders: Sequence[RunFolder],
+    console: Console,
+    *,
+    max_minutes: float | None = None,
+    fresh_episode: bool = False,
 ) -> int:
     """Run what the folders' configs say, from their last checkpoints or from the start, to the end.
 
-    Several are trained side by side in one program; they may differ in their seed alone.
+    Several are trained side by side; on an accelerator those that are alike (docs/speed.md) make
+    their gradient steps as one program.
 
     Returns:
         The exit status: 0 when finished or out of time, 128 + n when stopped by signal n.
@@ -50,43 +56,19 @@ def launch(
         if not folders:
             return 0
         configs = [folder.config() for folder in folders]
-        _require_alike(configs)
-        config = configs[0]
-        path = find_data(config, console)
-        dataset, data = load_data(config, path, console)
-        console.print(
-            f"Data: {path} ({data['origin']}; {dataset.episodes:,} episodes, "
-            f"{len(dataset):,} transitions)",
-            highlight=False,
-            soft_wrap=True,
-        )
-        short = accept(short_episodes(dataset.lengths, config.agent.chunk_length))
-        for remark in (*dataset.remarks, *short):
-            _warn(remark, console)
-        task = config.configured_task(dataset.scaling)
-        workers = stack.enter_context(evaluation_workers(task, config.processes))
-        stack.enter_context(stop.listening())
-        runs: list[RunState] = []
-        records: list[Records] = []
-        for run_config, folder in zip(configs, folders, strict=True):
-            sinks = open_sinks(run_config.loggers, folder.path, json.loads(run_config.to_json()))
-            runs.append(RunState(run_config, folder, dataset, data["crc32"]))
-            stack.callback(runs[-1].close)
-            records.append(Records(runs[-1], workers, sinks))
-            stack.callback(records[-1].close)
-            for remark in records[-1].remarks:
-                _warn(remark, console)
-        del dataset  # the runs keep what they need
+        records, data = _open_runs(folders, configs, console, stack, stop, fresh_episode)
+        runs = [one.run for one in records]
         for run in runs:
             if run.step:
                 where = f"{run.folder.path}: continuing" if len(runs) > 1 else "Continuing"
-                console.print(f"{where} from step {run.step:,}", highlight=False)
+                fresh = " in a fresh episode" if fresh_episode and run.online else ""
+                console.print(f"{where} from step {run.step:,}{fresh}", highlight=False)
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
-        for run in runs:
+        for run, description in zip(runs, data, strict=True):
             _draw(run, console)
             if run.finished:
-                _finish(run, data, console)
+                _finish(run, description, console)
         if not finished:
             reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
             left = [run for run in runs if not run.finished]
@@ -98,6 +80,41 @@ def launch(
             )
             return 128 + stop.signal if stop.signal else 0
     return 0
+
+
+def _open_runs(
+    folders: Sequence[RunFolder],
+    configs: Sequence[TrainConfig],
+    console: Console,
+    stack: contextlib.ExitStack,
+    stop: Stop,
+    fresh_episode: bool,
+) -> tuple[list[Records], list[dict[str, Any]]]:
+    """Read the runs' data, start their processes, and bring each to where its folder says it is.
+
+    Returns:
+        The runs with their logs, and what describes the data of each.
+    """
+    loaded = load_data_of_each(configs, console)
+    workers: dict[int, Workers[EpisodeRunner]] = {}  # by set of data
+    for config, (prior, _) in zip(configs, loaded, strict=True):
+        if id(prior) not in workers:
+            task = config.configured_task(prior.scaling)
+            workers[id(prior)] = stack.enter_context(
+                evaluation_workers(task, config.processes, config.environment_timeout)
+            )
+            require_fit(prior, workers[id(prior)])
+    stack.enter_context(stop.listening())
+    records = []
+    for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
+        sinks = open_sinks(config.loggers, folder.path, json.loads(config.to_json()))
+        run = RunState(config, folder, prior, data["crc32"], fresh_episode=fresh_episode)
+        stack.callback(run.close)
+        records.append(Records(run, workers[id(prior)], sinks))
+        stack.callback(records[-1].close)
+        for remark in records[-1].remarks:
+            _warn(remark, console)
+    return records, [data for _, data in loaded]
 
 
 def _complete(folder: RunFolder, console: Console) -> bool:
@@ -132,20 +149,13 @@ def _draw(run: RunState, console: Console) -> None:
         _warn(f"no curves: {error}", console)
 
 
-def _require_alike(configs: Sequence[TrainConfig]) -> None:
-    """Raises a UserError unless the runs differ in nothing but their seed."""
-    for config in configs[1:]:
-        if dataclasses.replace(config, seed=configs[0].seed) != configs[0]:
-            raise UserError("runs trained side by side may differ in their seed alone")
-    if len({config.seed for config in configs}) < len(configs):
-        raise UserError("runs trained side by side must have different seeds")
-
-
 def _title(configs: Sequence[TrainConfig]) -> str:
-    """What the runs are."""
+    """Return what the runs are."""
+    labels = dict.fromkeys(f"{config.method} on {config.task}" for config in configs)
+    if len(labels) > 1:
+        return f"{len(configs)} runs: {', '.join(labels)}"
     noun = "seed" if len(configs) == 1 else "seeds"
-    seeds = ", ".join(str(config.seed) for config in configs)
-    return f"{configs[0].method} on {configs[0].task}, {noun} {seeds}"
+    return f"{next(iter(labels))}, {noun} {', '.join(str(config.seed) for config in configs)}"
 
 
 def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
@@ -162,6 +172,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
                 episodes=2,
                 label=config.method,
                 key=run.keys.evaluate,
+                patience=config.environment_timeout,
             )
             video = folder.video.name
         except UserError as error:
@@ -169,6 +180,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
     folder.write_summary(
         {
             "version": __version__,
+            "versions": versions(),
             "task": config.task,
             "method": config.method,
             "seed": config.seed,

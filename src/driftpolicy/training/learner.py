@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int32
 
 from driftpolicy.agents import Agent
 from driftpolicy.agents.forms import to_accelerator, to_storage
+from driftpolicy.agents.numbers import differing_numbers, with_config
 from driftpolicy.data.replay import Replay, write_rows, write_rows_of_each
 from driftpolicy.data.transitions import Rows
 from driftpolicy.data.windows import Fetched
@@ -46,7 +47,7 @@ class Learner:
         """Take over the agents.
 
         Args:
-            agents: of the runs, of one structure.
+            agents: of the runs; their configs may differ in their numbers.
             keys: of the runs.
             accelerate: whether to use the form for accelerators.
 
@@ -58,16 +59,20 @@ class Learner:
         self._accelerate = accelerate
         self._update_keys = jnp.stack([one.update for one in keys])
         self._decision_keys = jnp.stack([one.act for one in keys])
+        self._configs = [agent.config for agent in agents]
+        self._numbers = differing_numbers(self._configs) or None
         self._agents: Agent = agents[0]
         if accelerate:
-            self._agents = _stack([to_accelerator(agent) for agent in agents])
+            alike = [with_config(agent, self._configs[0]) for agent in agents]
+            self._agents = _stack([to_accelerator(agent) for agent in alike])
         self._mirror: Any = None
 
     def agent(self, run: int) -> Agent:
         """Return the present agent of a run, in the form that checkpoints hold."""
         if not self._accelerate:
             return self._agents
-        return to_storage(jax.tree.map(lambda array: array[run], self._agents))
+        agent = to_storage(jax.tree.map(lambda array: array[run], self._agents))
+        return with_config(agent, self._configs[run])
 
     def start_online(self) -> None:
         """Switch every agent to the online phase."""
@@ -100,6 +105,7 @@ class Learner:
             marks=np.stack(marks) if marks else None,
             key=self._update_keys,
             first=np.array([one.first for one in steps], np.int32),
+            numbers=self._numbers,
         )
         self._agents, metrics = blocks(
             self._agents, rows, given, counts[0] if alike else counts, spec=spec, shared=shared

@@ -1,8 +1,9 @@
 """The algorithm: imitate offline, then improve online; for one run or several side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from driftpolicy.training.accelerator import has_accelerator
+from driftpolicy.training.alike import program_of
 from driftpolicy.training.offline import offline_phase
 from driftpolicy.training.online import online_phase
 from driftpolicy.training.records import Records
@@ -12,7 +13,7 @@ from driftpolicy.training.side_by_side import SideBySide
 def offline_to_online(group: SideBySide) -> Iterator[None]:
     """Train runs from where they are to their end; yield at every safe point."""
     yield from offline_phase(group)
-    if any(run.collection is None for run in group.going):
+    if not all(run.online for run in group.going):
         group.learner.start_online()
     yield from online_phase(group)
 
@@ -27,12 +28,11 @@ def train(
     """Train until the end or until ``stop()`` says so; checkpoints either way.
 
     Args:
-        records: of runs on the same prior data, their configs alike but for the seed; each run
-            comes to what it would come to alone.
+        records: of the runs, each of which comes to what it would come to alone.
         stop: asked at every safe point.
         report: called at every safe point, to show progress.
-        accelerate: whether to train several as one program, in the form for accelerators; None
-            does so where JAX computes on something else than a CPU.
+        accelerate: whether to train runs that are alike as one program, in the form for
+            accelerators; None does so where JAX computes on something else than a CPU.
 
     Returns:
         Whether all runs are complete.
@@ -64,7 +64,8 @@ def side_by_side(records: Sequence[Records], *, accelerate: bool) -> list[SideBy
     """Group the runs that can be one program: on an accelerator those whose agents are alike."""
     if not accelerate:
         return [SideBySide([one], accelerate=False) for one in records]
-    groups: dict[tuple[str, bool], list[Records]] = {}
+    groups: dict[Hashable, list[Records]] = {}
     for one in records:
-        groups.setdefault((one.run.phase, one.run.collection is None), []).append(one)
+        run = one.run
+        groups.setdefault((run.phase, run.online, program_of(run.config)), []).append(one)
     return [SideBySide(members, accelerate=True) for members in groups.values()]

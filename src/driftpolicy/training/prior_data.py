@@ -1,14 +1,23 @@
 """The prior data of a run: where they are, collected first if need be, and read."""
 
 import contextlib
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from driftpolicy.config import TrainConfig
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import accept
+from driftpolicy.data.transitions import Dataset, Prior
+from driftpolicy.envs.episodes import EpisodeRunner
+from driftpolicy.envs.parallel import Workers
+from driftpolicy.errors import UserError
 from driftpolicy.progress import JobProgress
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
 from driftpolicy.tasks.registry import benchmark_of, missing_data
+
+_OF_DATA = ("data", "data_mask", "data_cache", "skip_broken", "collect_episodes", "columns")
 
 
 def find_data(config: TrainConfig, console: Console) -> Path:
@@ -32,6 +41,55 @@ def find_data(config: TrainConfig, console: Console) -> Path:
         for count in counts:
             progress.update(count)
     return path
+
+
+def require_fit(prior: Prior, workers: Workers[EpisodeRunner]) -> None:
+    """Hold the sizes of prior data against the environment, before a step is made.
+
+    Whoever reads the data may have done so already; nobody has to.
+
+    Raises:
+        UserError: if they differ, or the environment cannot be made.
+    """
+    sizes = {"observations": prior.observation_dim, "actions": prior.action_dim}
+    for what, needed in workers.call(0, EpisodeRunner.sizes).items():
+        if sizes[what] != needed:
+            raise UserError(
+                f"the prior data have {what} of {sizes[what]} numbers, the environment of "
+                f"{needed}: are they of another environment?"
+            )
+
+
+def load_data_of_each(configs: Sequence[TrainConfig], console: Console) -> list[LoadedData]:
+    """Read the prior data of several runs, each set once, and say what is suspicious about them.
+
+    Runs of one dataset share the arrays that are the same for them.
+
+    Raises:
+        UserError: as :func:`find_data` and :func:`load_data`.
+    """
+    sets: dict[Hashable, LoadedData] = {}
+    first: dict[str, Dataset] = {}
+    loaded = []
+    for config in configs:
+        task = config.configured_task()
+        key = (task, *(getattr(config, name) for name in _OF_DATA))
+        if key not in sets:
+            path = find_data(config, console)
+            sets[key] = prior, data = load_data(config, path, console)
+            console.print(
+                f"Data: {path} ({data['origin']}; {prior.episodes:,} episodes, "
+                f"{len(prior):,} transitions)",
+                highlight=False,
+                soft_wrap=True,
+            )
+            short = accept(short_episodes(prior.lengths, config.agent.chunk_length))
+            for remark in (*prior.remarks, *short):
+                console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
+            if isinstance(prior, Dataset) and first.setdefault(task.dataset, prior) is not prior:
+                prior.share(first[task.dataset])
+        loaded.append(sets[key])
+    return loaded
 
 
 def load_data(config: TrainConfig, path: Path, console: Console) -> LoadedData:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from driftpolicy.envs.episodes import EpisodeRunner
 from driftpolicy.envs.parallel import Workers
+from driftpolicy.errors import UserError
 from driftpolicy.runs import Run
 from driftpolicy.runs.tables import EVAL_COLUMNS, CsvLog
 from driftpolicy.training import schedule
@@ -90,13 +91,20 @@ class Records:
 
     def _evaluate(self, phase: str) -> None:
         run = self.run
-        episodes = evaluate(
-            run.agent.decision_rule,
-            self._workers,
-            seed=run.config.seed,
-            episodes=run.config.eval_episodes,
-            key=run.keys.evaluate,
-        )
+        try:
+            episodes = evaluate(
+                run.agent.decision_rule,
+                self._workers,
+                seed=run.config.seed,
+                episodes=run.config.eval_episodes,
+                key=run.keys.evaluate,
+            )
+        except UserError as error:
+            saved = "no checkpoint yet" if self._saved_step is None else f"{self._saved_step:,}"
+            raise UserError(
+                f"in the evaluation at step {run.step:,}: {error} (last checkpoint: {saved}; "
+                f"dfp resume {run.folder.path} goes on from there)"
+            ) from error
         result = summarise(episodes)
         run.last_eval = {"step": run.step, "phase": phase, **result}
         self._evaluations.write({**run.last_eval, "wall_s": round(run.wall_s, 1)})

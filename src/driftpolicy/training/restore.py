@@ -18,14 +18,23 @@ def new_agent(config: TrainConfig, observation_dim: int, action_dim: int, key: A
     return agent.start_online() if config.phase == "offline-rl" else agent
 
 
-def restore_agent(fresh: Agent, checkpoint: Checkpoint, path: Path) -> Agent:
-    """Return the agent of a checkpoint, in the shape of ``fresh`` (arrays or only their shapes).
+def restore_agent(config: TrainConfig, checkpoint: Checkpoint, path: Path) -> Agent:
+    """Return the agent of a checkpoint.
+
+    Args:
+        config: of the run that goes on with it.
+        checkpoint: read from ``path``.
+        path: for messages.
 
     Raises:
-        UserError: naming the first array that does not fit.
+        UserError: naming the first array that does not fit the config.
     """
-    like = jax.eval_shape(lambda a: a.start_online() if checkpoint.online else a, fresh)
-    return restore_tree(like, checkpoint.agent, path)
+
+    def shaped(key: Any) -> Agent:
+        agent = new_agent(config, checkpoint.observation_dim, checkpoint.action_dim, key)
+        return agent.start_online() if checkpoint.online else agent
+
+    return restore_tree(jax.eval_shape(shaped, jax.random.key(0)), checkpoint.agent, path)
 
 
 def load_agent(path: Path) -> tuple[Agent, Checkpoint]:
@@ -35,6 +44,4 @@ def load_agent(path: Path) -> tuple[Agent, Checkpoint]:
         UserError: as :meth:`driftpolicy.runs.checkpoints.Checkpoint.load`.
     """
     checkpoint = Checkpoint.load(path, policy_only=True)
-    dims = (checkpoint.observation_dim, checkpoint.action_dim)
-    fresh = jax.eval_shape(lambda key: new_agent(checkpoint.config, *dims, key), jax.random.key(0))
-    return restore_agent(fresh, checkpoint, path), checkpoint
+    return restore_agent(checkpoint.config, checkpoint, path), checkpoint

@@ -53,17 +53,23 @@ def write_hdf5(path: Path, episodes: list[dict[str, np.ndarray]], rate: float | 
 
 
 def write_lerobot(
-    folder: Path, episodes: list[dict[str, np.ndarray]], version: str, *, fps: int = 10
+    folder: Path,
+    episodes: list[dict[str, np.ndarray]],
+    version: str,
+    *,
+    fps: int = 10,
+    more: dict[str, str] | None = None,
 ) -> Path:
     """As LeRobot's pages describe v2.1 (a file per episode) and v3.0 (three episodes a file).
 
-    Of an episode's T+1 observations the last is not stored: one frame per action.
+    Of an episode's T+1 observations the last is not stored: one frame per action. ``more`` maps
+    further columns to parts of the episodes.
     """
     need("pyarrow", "lerobot")
     import pyarrow as pa
 
     parts = {"observation.state": "observations", "action": "actions", "next.reward": "rewards"}
-    parts |= {"next.success": "success"}
+    parts |= {"next.success": "success"} | (more or {})
     parts = {column: part for column, part in parts.items() if part in episodes[0]}
     frames = []
     begin = 0
@@ -142,6 +148,13 @@ def _write(path: Path, table: Any) -> None:
     parquet.write_table(table, path)
 
 
+def minari_rows(rows: Any) -> Any:
+    """A list of dictionaries as a dictionary of lists, as Minari's collector keeps them."""
+    if isinstance(rows[0], dict):
+        return {name: minari_rows([row[name] for row in rows]) for name in rows[0]}
+    return list(rows)
+
+
 def write_minari(
     root: Path,
     episodes: list[dict[str, np.ndarray]],
@@ -149,6 +162,7 @@ def write_minari(
     form: str,
     *,
     infos: bool = True,
+    space: Any = None,
 ) -> Path:
     """By Minari itself; ``root`` is where its datasets are."""
     import os
@@ -166,7 +180,7 @@ def write_minari(
         buffers.append(
             EpisodeBuffer(
                 id=number,
-                observations=list(episode["observations"]),
+                observations=minari_rows(episode["observations"]),
                 actions=list(episode["actions"]),
                 rewards=list(episode["rewards"]),
                 terminations=list(episode.get("terminations", np.zeros(steps, bool))),
@@ -184,7 +198,7 @@ def write_minari(
                 name,
                 buffers,
                 action_space=environment.action_space,
-                observation_space=environment.observation_space,
+                observation_space=space or environment.observation_space,
                 data_format=form,
             )
     finally:

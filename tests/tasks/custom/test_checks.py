@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from driftpolicy.data.checks import Finding, accept, short_episodes
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import Finding, accept
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.checks import check_recording
 from driftpolicy.tasks.custom.probe import Facts
@@ -124,6 +125,26 @@ def test_constant_observations():
     assert found(recording(*changing)) == []
 
 
+def test_a_robot_that_hardly_moves():
+    still = [
+        dataclasses.replace(
+            t, observations=np.float32(number + 1e-3 * t.observations), name=f"episode_{number}"
+        )
+        for number, t in enumerate(GOOD)
+    ]
+    assert "within an episode the observations move by" in only(recording(*still))
+
+
+def test_actions_that_are_observations():
+    copies = [dataclasses.replace(t, observations=t.observations.copy()) for t in GOOD]
+    for t in copies:
+        t.observations[:-1, [1, 0]] = t.actions
+    text = only(recording(*copies))
+    assert "equal the observations of the same step (numbers 1, 0 of them)" in text
+    copies[3].observations[4, 0] += 0.5
+    assert found(recording(*copies)) == []
+
+
 def test_duplicates():
     again = dataclasses.replace(GOOD[1], name="episode_9")
     text = only(recording(*GOOD, again, dataclasses.replace(GOOD[1], name="episode_10")))
@@ -152,14 +173,17 @@ def test_not_a_number(part):
     values[3] = np.nan
     bad = dataclasses.replace(GOOD[2], **{part: values})
     text = only(recording(GOOD[0], bad, bad), None, refused=True)
-    assert text == f"episode_2: {part} hold NaN or infinity, first in row 3"
+    assert text.startswith(f"episode_2: {part} hold NaN or infinity, first in row 3 (--skip-")
 
 
 @pytest.mark.parametrize(
     ("facts", "text"),
     [
         (FACTS._replace(observation_dim=4), "observations of 3 numbers, the environment of 4"),
-        (FACTS._replace(action_low=np.zeros(7)), "actions of 2 numbers, the environment of 7"),
+        (
+            FACTS._replace(action_low=np.zeros(7), action_high=np.ones(7)),
+            "actions of 2 numbers, the environment of 7",
+        ),
     ],
 )
 def test_another_environment(facts, text):
@@ -180,3 +204,15 @@ def test_the_first_refusal_is_the_error():
     with pytest.raises(UserError, match=r"^two$"):
         accept([Finding("one"), Finding("two", True), Finding("three", True)])
     assert accept([Finding("one"), Finding("two")]) == ("one", "two")
+
+
+@pytest.mark.parametrize("facts", [FACTS, None])
+def test_a_robot_that_stands_still(facts):
+    still = dataclasses.replace(GOOD[2], actions=np.full_like(GOOD[2].actions, 0.5))
+    text = only(recording(*GOOD[:2], still), facts)
+    assert "the action never changes in 1 of 3 episodes (episode_2)" in text
+    tremble = np.float32([[1e-4, 1e-3]]) * (np.arange(7)[:, None] % 2)  # of ranges 2 and 10
+    trembling = dataclasses.replace(still, actions=np.float32(still.actions + tremble))
+    assert len(found(recording(*GOOD[:2], trembling), facts)) == (facts is not None)
+    single = episode(9, 1)
+    assert found(recording(*GOOD, single), facts) == []

@@ -10,7 +10,7 @@ import pytest
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.scaling import Scaling
-from driftpolicy.tasks.benchmark import Benchmark
+from driftpolicy.tasks.benchmark import Benchmark, LoadOptions
 from driftpolicy.tasks.custom import plain
 from driftpolicy.tasks.custom.dataset import load_dataset
 from driftpolicy.tasks.registry import benchmark_of, find_task
@@ -112,8 +112,11 @@ def test_demonstrations_that_say_nothing_of_success_end_in_one(tmp_path):
 
 
 def test_masks_are_0_where_terminated_not_where_truncated(tmp_path):
-    ended = [e | {"terminations": np.eye(len(e["actions"]))[-1] > 0} for e in EPISODES[:3]]
-    plain.write(tmp_path / "a.npz", ended + EPISODES[3:])
+    ended = [
+        e | {"terminations": (np.eye(len(e["actions"]))[-1] > 0) & (number < 3)}
+        for number, e in enumerate(EPISODES)
+    ]
+    plain.write(tmp_path / "a.npz", ended)
     dataset = load_dataset(task(), tmp_path / "a.npz")
     last = np.cumsum(dataset.lengths) - 1
     np.testing.assert_array_equal(np.flatnonzero(moves(dataset, "masks") == 0), last[:3])
@@ -153,7 +156,7 @@ def test_findings_refuse_or_come_along(tmp_path, file):
     dataset = load_dataset(task(action_bounds="data"), tmp_path / "a.npz")
     assert ["outside" in dataset.remarks[0], "50 Hz" in dataset.remarks[1]] == [True, True]
     with pytest.raises(UserError, match="leave --data-mask better out"):
-        load_dataset(task(), file, "better")
+        load_dataset(task(), file, LoadOptions(mask="better"))
 
 
 def test_it_is_a_source_from_which_nothing_is_collected():

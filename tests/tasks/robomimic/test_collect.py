@@ -15,10 +15,11 @@ from driftpolicy.errors import UserError
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.tasks.robomimic import collect as demonstrate
 from driftpolicy.tasks.robomimic import dataset as robomimic
+from driftpolicy.tasks.robomimic.checks import mismatches
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
 from driftpolicy.tasks.robomimic.environment import HORIZONS
 from driftpolicy.tasks.robomimic.scripted_operators import OPERATORS
-from driftpolicy.tasks.robomimic.verify import mismatches, replay
+from driftpolicy.tasks.robomimic.verify import replay
 from tests import statistical
 from tests.statistical import assert_within
 

@@ -8,11 +8,14 @@ import pytest
 h5py = pytest.importorskip("h5py", reason="needs h5py: uv sync --extra robomimic")
 
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.benchmark import LoadOptions
 from driftpolicy.tasks.registry import benchmark_of, find_task, find_task_of_dataset
 from driftpolicy.tasks.robomimic import dataset as robomimic
 from driftpolicy.tasks.robomimic.benchmark import Robomimic
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
 from tests.data.serving import download
+
+pytestmark = pytest.mark.usefixtures("without_robosuite")
 
 LIFT = find_task("lift-mh-low_dim")
 WIDTHS = {"robot0_eef_pos": 3, "robot0_eef_quat": 4, "robot0_gripper_qpos": 2, "object": 10}
@@ -92,20 +95,20 @@ def test_rewards_and_ends_follow_the_protocol(tmp_path):
 
 def test_masks_are_honoured(tmp_path):
     path = write(tmp_path / "a.hdf5")
-    train = robomimic.load_dataset(LIFT, path, "train")
+    train = robomimic.load_dataset(LIFT, path, LoadOptions(mask="train"))
     assert train.episodes == 2
     assert train.rows.observations[[0, 4], 0].tolist() == [0.0, 1000.0]
     with DemoFile(path) as file:
         assert file.masks() == {"better": ["demo_1"], "train": ["demo_0", "demo_10"]}
     with pytest.raises(UserError, match="has no mask 'valid'; it has: better, train"):
-        robomimic.load_dataset(LIFT, path, "valid")
+        robomimic.load_dataset(LIFT, path, LoadOptions(mask="valid"))
     with h5py.File(path, "a") as file:
         file["mask/none"] = np.array([], dtype="S6")
         file["mask/other"] = np.array(["demo_0", "demo_7"], dtype="S")
     with pytest.raises(UserError, match="its mask 'none' is empty"):
-        robomimic.load_dataset(LIFT, path, "none")
+        robomimic.load_dataset(LIFT, path, LoadOptions(mask="none"))
     with pytest.raises(UserError, match="mask 'other' names demo_7, which is not there"):
-        robomimic.load_dataset(LIFT, path, "other")
+        robomimic.load_dataset(LIFT, path, LoadOptions(mask="other"))
 
 
 def test_older_layouts_say_their_environment_otherwise(tmp_path):
@@ -129,7 +132,9 @@ def test_what_is_wrong_is_named(tmp_path):
         robomimic.load_dataset(LIFT, missing)
     with pytest.raises(UserError, match="demo_0 lacks actions"):
         robomimic.load_dataset(LIFT, write(tmp_path / "b.hdf5", drop=("actions",)))
-    with pytest.raises(UserError, match="is of Lift, can-mh-low_dim is PickPlaceCan"):
+    with pytest.raises(
+        UserError, match="its environment is Lift, that of can-mh-low_dim is PickPlaceCan"
+    ):
         robomimic.load_dataset(find_task("can-mh-low_dim"), write(tmp_path / "c.hdf5"))
     with pytest.raises(UserError, match="no such file"):
         DemoFile(tmp_path / "d.hdf5")
@@ -148,7 +153,7 @@ def test_what_is_wrong_is_named(tmp_path):
     with h5py.File(path, "a") as file:
         del file["data/demo_2/rewards"]
         file["data/demo_2/rewards"] = np.zeros(3)
-    with pytest.raises(UserError, match="parts of demo_2 differ in length"):
+    with pytest.raises(UserError, match=r"demo_2 has 5 actions, but 3 rows of rewards \(--skip"):
         robomimic.load_dataset(LIFT, path)
 
 

@@ -64,19 +64,25 @@ class Custom(Benchmark):
         """Read recordings in the agent's units; what is suspicious about them comes along."""
         from driftpolicy.tasks.custom.dataset import describe, load_dataset
 
-        return LoadedData(prior=load_dataset(task, path, options.mask), description=describe(path))
+        return LoadedData(prior=load_dataset(task, path, options), description=describe(path))
 
     def holds(self, path: Path) -> bool:
         """Return whether this is a recording in one of the formats."""
         from driftpolicy.tasks.custom.formats import FORMATS
 
-        return any(form.matches(path) for form in FORMATS)
+        return any(form.claims(path) for form in FORMATS)
 
     def inspect(self, source: str, task: Task | None = None) -> list[Section]:
         """Say what is in a recording and what is wrong with it, also for an environment."""
+        return self.inspect_chosen(source, task, (), LoadOptions())
+
+    def inspect_chosen(
+        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    ) -> list[Section]:
+        """Say what is in a recording, read as the user says."""
         from driftpolicy.tasks.custom.summary import inspect_recording
 
-        return inspect_recording(source, task)
+        return inspect_recording(source, task, columns, options)
 
     def collected_path(self, task: Task) -> Path:
         """Raise a UserError: recordings are not collected here."""

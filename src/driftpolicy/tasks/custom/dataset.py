@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from driftpolicy.data.checks import accept
 from driftpolicy.data.files import crc32
+from driftpolicy.data.findings import accept
 from driftpolicy.data.transitions import Dataset
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, listing
 from driftpolicy.scaling import Scaling
+from driftpolicy.tasks.benchmark import LoadOptions
 from driftpolicy.tasks.custom.checks import check_recording
+from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.custom.formats import find_source, format_of
 from driftpolicy.tasks.custom.probe import Facts, probe
-from driftpolicy.tasks.custom.recording import Trajectory
+from driftpolicy.tasks.custom.recording import Recording, Trajectory
+from driftpolicy.tasks.custom.stored import ReadOptions
 from driftpolicy.tasks.task import CustomSettings, Task
 
 
@@ -38,19 +41,30 @@ def describe(path: Path) -> dict[str, Any]:
     return {"origin": form.kind(path), "path": str(path), "crc32": crc32(form.files(path))}
 
 
-def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
+def load_dataset(task: Task, path: Path, options: LoadOptions | None = None) -> Dataset:
     """Read data as transitions in the agent's units; what is suspicious about them comes along.
+
+    Args:
+        task: of the environment, with the user's settings.
+        path: of the file or folder.
+        options: how they are read.
 
     Raises:
         UserError: if they cannot be read, do not fit the environment, or nothing can be learned
             from them; if nothing says when the environment's task is done; if a mask is asked for.
     """
     assert task.custom is not None
-    if mask is not None:
-        raise UserError(f"only Robomimic's files have masks: leave --data-mask {mask} out")
+    options = options or LoadOptions()
+    if options.mask is not None:
+        raise UserError(f"only Robomimic's files have masks: leave --data-mask {options.mask} out")
     facts = probe(task)
     _require_success(task, facts)
-    recording = format_of(path).read(path)
+    reading = ReadOptions(
+        columns=parse_columns(task.custom.columns),
+        skip_broken=options.skip_broken,
+        warn=options.warn,
+    )
+    recording = format_of(path).read(path, reading)
     try:
         remarks = accept(check_recording(recording, task.custom, facts))
     except UserError as error:
@@ -67,7 +81,19 @@ def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
     columns["observations"] = scaling.observations(columns["observations"])
     columns["actions"] = scaling.actions(columns["actions"])
     rate = facts.control_rate or recording.control_rate
+    remarks += _not_read(recording)
     return Dataset(**columns, scaling=scaling, remarks=remarks, control_rate=rate)
+
+
+def _not_read(recording: Recording) -> tuple[str, ...]:
+    """Return the line that says what else is stored and not trained on, if anything is."""
+    if not recording.ignored:
+        return ()
+    used = ", ".join(recording.columns.get("observations", ("observations",)))
+    return (
+        f"the observation is made of {used}; stored too, but not read: "
+        f"{listing(recording.ignored)} (--columns observation=NAME,NAME takes others)",
+    )
 
 
 def _require_success(task: Task, facts: Facts) -> None:
@@ -134,7 +160,9 @@ def scaling_of(observations: np.ndarray, actions: np.ndarray, task: Task, facts:
     low, high = facts.action_low, facts.action_high
     if task.custom.action_bounds == "data":
         low, high = actions.min(axis=0), actions.max(axis=0)
-    bad = np.flatnonzero(~np.isfinite(low) | ~np.isfinite(high) | (low >= high))
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        least, greatest = low.astype(np.float32), high.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest) | (least >= greatest))
     if len(bad) and task.custom.action_bounds == "data":
         raise UserError(
             f"number {bad[0]} of the data's actions is always {low[bad[0]]:g}: the data give it no "
@@ -153,8 +181,8 @@ def scaling_of(observations: np.ndarray, actions: np.ndarray, task: Task, facts:
     return Scaling(
         observation_mean=_numbers(mean),
         observation_deviation=_numbers(deviation),
-        action_low=_numbers(low),
-        action_high=_numbers(high),
+        action_low=tuple(low.astype(np.float64).tolist()),
+        action_high=tuple(high.astype(np.float64).tolist()),
     )
 
 

@@ -1,13 +1,13 @@
 """The environment of a user, in the agent's units."""
 
-import gymnasium
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from driftpolicy.envs.base import Step
+from driftpolicy.envs.guard import guarded, require_row
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.custom.opening import control_rate_of, one_line, open_environment
-from driftpolicy.tasks.custom.success import success_of
+from driftpolicy.tasks.custom.opening import control_rate_of, open_environment
+from driftpolicy.tasks.custom.success import reported_success
 from driftpolicy.tasks.task import Task
 
 _ENDLESS = 100_000  # steps after which an episode is taken for one without an end
@@ -61,7 +61,7 @@ class GymnasiumEnvironment:
             raise UserError(f"{self._name}: an episode does not end; limit it: --max-episode-steps")
         terminated, truncated = bool(terminated), bool(truncated)
         if self._settings.success_return is None:
-            self._success |= bool(success_of(info))
+            self._success |= bool(reported_success(info))
         elif terminated or truncated:
             self._success = self._return >= self._settings.success_return
         if self._settings.reward == "success":
@@ -70,6 +70,8 @@ class GymnasiumEnvironment:
         return Step(seen, float(reward), terminated, truncated and not terminated, self._success)
 
     def _observe(self, raw: np.ndarray) -> np.ndarray:
+        # Before it is scaled, which would spread a single number over all of them.
+        require_row(raw, self.observation_dim, f"after {self._steps} steps of {self._name}")
         scaling = self._settings.scaling
         return np.array(raw, np.float32) if scaling is None else scaling.observations(raw)
 
@@ -79,10 +81,8 @@ class GymnasiumEnvironment:
         Raises:
             UserError: if it makes none.
         """
-        try:
+        with guarded(f"{self._name} cannot draw itself"):
             image = self._environment.render()
-        except gymnasium.error.Error as error:
-            raise UserError(one_line(error)) from None
         if not isinstance(image, np.ndarray):
             raise UserError(
                 f"{self._name} gives no images: its function must take render_mode and pass it on"

@@ -11,18 +11,21 @@ nothing is learned from it, and the last frame stands for it; else the last acti
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, in_brief
 from driftpolicy.tasks.custom.format import Format
-from driftpolicy.tasks.custom.recording import Recording, Trajectory, complete, trajectory
+from driftpolicy.tasks.custom.parquet import damaged, read_columns
+from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
 
 STATE, ACTION, REWARD, SUCCESS = "observation.state", "action", "next.reward", "next.success"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
+_LONG = 1000  # characters that no path within a dataset has
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done")
 
 
@@ -43,35 +46,48 @@ class LeRobotFormat(Format):
         found = [*(path / "meta").rglob("*"), *(path / "data").rglob("*")]
         return sorted(file for file in found if file.suffix in kinds)
 
-    def read(self, path: Path) -> Recording:
-        """Read all episodes of the index, in its order.
+    def open(self, path: Path) -> Stored:
+        """List the columns and the episodes of the index, in its order.
 
         Raises:
-            UserError: if pyarrow is not installed, the version is another, a file is missing or
-                damaged, or something does not fit.
+            UserError: if pyarrow is not installed, the version is another, or info or index are
+                damaged or do not fit each other.
         """
         info = _info(path)
         features = info["features"]
-        for column in (STATE, ACTION):
-            if column not in features:
-                raise UserError(f"{path} has no {column}; it has: {', '.join(sorted(features))}")
-        columns = [name for name in (STATE, ACTION, REWARD, SUCCESS) if name in features]
-        read, opened = [], Path()
-        rows: dict[str, np.ndarray] = {}
-        places: dict[int, np.ndarray] = {}
-        for number, length, file in _index(path, info):
-            if file != opened:
-                opened, rows = file, _columns(file, [*columns, "episode_index"])
-                places = _places(rows["episode_index"].reshape(-1))
-            frames = places.get(number, np.empty(0, np.int64))
-            if len(frames) != length:
-                raise UserError(
-                    f"{file} has {len(frames)} frames of episode {number}, the index says {length}"
+        index = _index(path, info)
+
+        def episodes(names: Collection[str]) -> Iterator[StoredEpisode]:
+            ordered = "frame_index" in features
+            columns = [*names, "episode_index", *(("frame_index",) if ordered else ())]
+            opened: Path | None = None
+            rows: dict[str, np.ndarray] = {}
+            places: dict[int, np.ndarray] = {}
+            for number, length, file in index:
+                if file != opened:
+                    opened, rows = file, read_columns(file, columns)
+                    places = _places(rows["episode_index"].reshape(-1))
+                frames = places.get(number, np.empty(0, np.int64))
+                found = {name: rows[name][frames] for name in names}
+                yield StoredEpisode(
+                    f"episode {number}",
+                    _unfit(file, number, length, rows, frames) or found,
                 )
-            read.append(_trajectory(path, number, {name: rows[name][frames] for name in columns}))
-        ignored = tuple(sorted(set(features) - set(columns) - set(_BOOKKEEPING)))
-        rate = float(info["fps"]) if info.get("fps") else None
-        return complete(str(path), Recording(self.kind(path), read, rate, ignored))
+
+        return Stored(
+            names=list(features),
+            defaults={
+                "observations": (STATE,),
+                "actions": (ACTION,),
+                "rewards": (REWARD,),
+                "success": (SUCCESS,),
+            },
+            episodes=episodes,
+            prefix="observation.",
+            frames=True,
+            control_rate=info.get("fps"),
+            bookkeeping=_BOOKKEEPING,
+        )
 
     def packages(self) -> Mapping[str, str]:
         """Return the package that reads Parquet files."""
@@ -85,98 +101,78 @@ def _places(episodes: np.ndarray) -> dict[int, np.ndarray]:
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def _trajectory(path: Path, number: int, frames: dict[str, np.ndarray]) -> Trajectory:
-    state, action = frames[STATE], frames[ACTION]
-    success = frames[SUCCESS].reshape(-1).astype(bool) if SUCCESS in frames else None
-    terminated = success is not None and bool(success[-1])
-    steps = len(action) - (not terminated)
-    if steps == 0:
-        raise UserError(f"{path}: episode {number} has one frame; needed are two")
-    parts = {
-        "observations": np.concatenate([state, state[-1:]])[: steps + 1],
-        "actions": action[:steps],
-        "terminations": np.arange(1, steps + 1) == (len(action) if terminated else 0),
-    }
-    if success is not None:
-        parts["success"] = success[:steps]
-    if REWARD in frames:
-        parts["rewards"] = frames[REWARD].reshape(-1)[:steps]
-    return trajectory(str(path), f"episode {number}", parts)
+def _unfit(
+    file: Path, number: int, length: int, rows: dict[str, np.ndarray], frames: np.ndarray
+) -> UserError | None:
+    """Return what is wrong with the frames of an episode, if anything."""
+    if len(frames) != length:
+        return UserError(
+            f"{file} has {len(frames)} frames of episode {number}, the index says {length}"
+        )
+    if "frame_index" in rows:
+        counted = rows["frame_index"][frames].reshape(-1)
+        if not np.array_equal(counted, np.arange(length)):
+            return UserError(
+                f"{file}: the frame_index of episode {number} does not count from 0 to {length - 1}"
+            )
+    return None
 
 
 def _info(path: Path) -> dict[str, Any]:
     file = path / "meta" / "info.json"
-    try:
+    with damaged(f"{file} is damaged or of an unknown version"):
         info = dict(json.loads(file.read_text()))
-        version = str(info["codebase_version"])
+        version = in_brief(info["codebase_version"], 20)
         if not isinstance(info["features"], dict) or not isinstance(info["data_path"], str):
             raise TypeError("its features or its data_path")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged or of an unknown version: {error}") from None
     if version not in VERSIONS:
         raise UserError(
             f"{path} is a LeRobotDataset {version}; read are {', '.join(VERSIONS)}: convert it "
             "with LeRobot's own scripts"
         )
-    return info
+    rate = info.get("fps")
+    number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    if rate is not None and not (number and 0 < rate < 1e9):
+        raise UserError(f"{file}: its fps is {in_brief(rate, 40)}, no number above 0")
+    return info | {"fps": None if rate is None else float(rate)}
 
 
 def _index(path: Path, info: dict[str, Any]) -> list[tuple[int, int, Path]]:
     """Return the number of each episode, its frames and its file."""
-    try:
-        if info["codebase_version"].startswith("v2"):
-            lines = (path / "meta" / "episodes.jsonl").read_text().splitlines()
-            episodes = [json.loads(line) for line in lines if line.strip()]
-            chunk = int(info["chunks_size"])
-            places = [
-                {"episode_index": n, "episode_chunk": n // chunk}
-                for n in (int(episode["episode_index"]) for episode in episodes)
-            ]
-        else:
-            names = ("episode_index", "length", "data/chunk_index", "data/file_index")
-            files = sorted((path / "meta" / "episodes").rglob("*.parquet"))
-            tables = [_columns(file, list(names)) for file in files]
-            episodes = [
-                {name: int(table[name][row, 0]) for name in names}
-                for table in tables
-                for row in range(len(table["length"]))
-            ]
-            places = [
-                {"chunk_index": e["data/chunk_index"], "file_index": e["data/file_index"]}
-                for e in episodes
-            ]
-        return [
-            (
-                int(episode["episode_index"]),
-                int(episode["length"]),
-                path / info["data_path"].format(**place),
-            )
-            for episode, place in zip(episodes, places, strict=True)
-        ]
-    except (OSError, ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise UserError(f"{path}: its index of episodes is missing or damaged: {error}") from None
+    with damaged(f"{path}: its index of episodes is missing or damaged"):
+        entries = list(_entries(path, info))
+        index = []
+        for number, length, place in entries:
+            file = os.path.normpath(info["data_path"].format(**place))
+            if os.path.isabs(file) or file.startswith("..") or len(file) > _LONG:
+                raise ValueError(f"its data_path leads nowhere in it: {in_brief(file, 60)}")
+            index.append((number, length, path / file))
+        if len({number for number, _, _ in index}) < len(index):
+            raise ValueError("an episode is listed twice")
+    total = info.get("total_episodes", len(index))
+    if total != len(index):
+        raise UserError(
+            f"{path}: meta/info.json says total_episodes {in_brief(total, 40)}, the index lists "
+            f"{len(index)}: files are missing, or the recording was interrupted"
+        )
+    return index
 
 
-def _columns(file: Path, names: list[str]) -> dict[str, np.ndarray]:
-    """Read columns of a Parquet file, each ``[rows, n]``."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise UserError("LeRobotDatasets need pyarrow: uv sync --extra lerobot") from None
-    try:
-        table = parquet.read_table(file, columns=names)
-        found = {}
-        for name in names:
-            column = table[name].combine_chunks()
-            if column.null_count:
-                raise UserError(f"{file}: {name} is not there in {column.null_count} rows")
-            nested = isinstance(column, pa.ListArray | pa.FixedSizeListArray | pa.LargeListArray)
-            values = column.flatten() if nested else column
-            found[name] = values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-        return found
-    except UserError:
-        raise
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{file} is missing, damaged or without {names}: {reason}") from None
+def _entries(path: Path, info: dict[str, Any]) -> Iterator[tuple[int, int, dict[str, int]]]:
+    """Yield of each episode its number, its frames, and what fills in ``data_path``."""
+    if info["codebase_version"].startswith("v2"):
+        chunk = int(info["chunks_size"])
+        for line in (path / "meta" / "episodes.jsonl").read_text().splitlines():
+            if line.strip():
+                episode = json.loads(line)
+                number = int(episode["episode_index"])
+                place = {"episode_index": number, "episode_chunk": number // chunk}
+                yield number, int(episode["length"]), place
+        return
+    places = ("data/chunk_index", "data/file_index")
+    for file in sorted((path / "meta" / "episodes").rglob("*.parquet")):
+        table = read_columns(file, ["episode_index", "length", *places])
+        for row in range(len(table["length"])):
+            chunk, number = (int(table[name][row, 0]) for name in places)
+            place = {"chunk_index": chunk, "file_index": number}
+            yield int(table["episode_index"][row, 0]), int(table["length"][row, 0]), place

@@ -14,21 +14,22 @@ arrays' names; in HDF5 they are groups and datasets, as Minari has them too.
 """
 
 import re
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftpolicy.data.files import read_npz, write_npz
-from driftpolicy.errors import UserError
-from driftpolicy.tasks.benchmark import HDF5_SUFFIXES
+from driftpolicy.data.files import write_npz
+from driftpolicy.errors import UserError, in_brief
+from driftpolicy.tasks.custom.arrays import is_hdf5, list_names, read_arrays, top_names
 from driftpolicy.tasks.custom.format import Format
-from driftpolicy.tasks.custom.recording import Recording, complete, trajectory
+from driftpolicy.tasks.custom.recording import trajectory
+from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
 
 PARTS = ("observations", "actions", "rewards", "terminations", "success")
-_EPISODE = re.compile(r"episode_(\d+)")
+_EPISODE = re.compile(r"episode_\d+", re.ASCII)
+_RATE = "control_rate"
 
 
 class PlainFormat(Format):
@@ -36,9 +37,7 @@ class PlainFormat(Format):
 
     def matches(self, path: Path) -> bool:
         """Return whether a file is in this layout."""
-        return path.is_file() and any(
-            _EPISODE.fullmatch(name.split("/")[0]) for name in _names(path)
-        )
+        return path.is_file() and any(_EPISODE.fullmatch(name) for name in top_names(path))
 
     def files(self, path: Path) -> list[Path]:
         """Return the one file."""
@@ -46,77 +45,61 @@ class PlainFormat(Format):
 
     def kind(self, path: Path) -> str:
         """Return ``plain HDF5`` or ``plain npz``."""
-        return "plain HDF5" if path.suffix in HDF5_SUFFIXES else "plain npz"
+        return "plain HDF5" if is_hdf5(path) else "plain npz"
 
-    def read(self, path: Path) -> Recording:
-        """Read all episodes, in the order of their numbers.
+    def open(self, path: Path) -> Stored:
+        """List the parts of all episodes, whose order is that of their numbers.
 
         Raises:
-            UserError: if the file is damaged, or something is missing or does not fit.
+            UserError: if the file is damaged, or its control rate is none.
         """
-        arrays = _hdf5_arrays(path) if path.suffix in HDF5_SUFFIXES else read_npz(path)
-        episodes: dict[str, dict[str, np.ndarray]] = {}
-        ignored = set()
-        for name, array in arrays.items():
-            head, _, part = name.partition("/")
-            if _EPISODE.fullmatch(head) and part in PARTS:
-                episodes.setdefault(head, {})[part] = array
-            elif name != "control_rate":
-                ignored.add(part if _EPISODE.fullmatch(head) else name)
-        ordered = sorted(episodes, key=lambda name: int(name.partition("_")[2]))
-        read = [trajectory(str(path), name, episodes[name]) for name in ordered]
-        rate = _rate(path, arrays.get("control_rate"))
-        return complete(str(path), Recording(self.kind(path), read, rate, tuple(sorted(ignored))))
+        stored, attributes = list_names(path)
+        held: dict[str, dict[str, str]] = {}
+        others = set()
+        for name in stored:
+            episode, _, column = name.partition("/")
+            if _EPISODE.fullmatch(episode) and column:
+                held.setdefault(episode, {})[column] = name
+            else:
+                others.add(name)
+        order = sorted(held, key=_number)
+
+        def episodes(names: Collection[str]) -> Iterator[StoredEpisode]:
+            chosen = {e: {n: held[e][n] for n in names if n in held[e]} for e in order}
+            arrays = read_arrays(path, [full for own in chosen.values() for full in own.values()])
+            for episode, columns in chosen.items():
+                parts = {n: arrays.pop(full) for n, full in columns.items()}
+                yield StoredEpisode(in_brief(episode, 60), parts)
+
+        rate = attributes.get(_RATE)
+        if _RATE in others:
+            rate = read_arrays(path, [_RATE])[_RATE]
+        return Stored(
+            names=list({column: None for columns in held.values() for column in columns}),
+            defaults={part: (part,) for part in PARTS},
+            episodes=episodes,
+            control_rate=_rate(path, rate),
+            others=others - {_RATE},
+        )
 
     def packages(self) -> Mapping[str, str]:
         """Return the package that reads HDF5."""
         return {"h5py": "hdf5"}
 
 
-def _names(path: Path) -> list[str]:
-    """Return the names in a file; none where it is not readable as what it is named."""
-    try:
-        if path.suffix in HDF5_SUFFIXES:
-            with _open(path) as file:
-                return list(file)
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return []
+def _number(episode: str) -> tuple[int, str]:
+    """Return a key that sorts by the number in a name, of any length."""
+    digits = episode.removeprefix("episode_").lstrip("0")
+    return len(digits), digits
 
 
-def _rate(path: Path, stored: np.ndarray | None) -> float | None:
+def _rate(path: Path, stored: Any) -> float | None:
     if stored is None:
         return None
-    if stored.size != 1 or stored.dtype.kind not in "fiu" or not 0 < stored.item() < np.inf:
+    value = np.asarray(stored)
+    if value.size != 1 or value.dtype.kind not in "fiu" or not 0 < value.item() < np.inf:
         raise UserError(f"{path}: its control_rate is no number above 0")
-    return float(stored.item())
-
-
-def _hdf5_arrays(path: Path) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-    with _open(path) as file:
-        if "control_rate" in file.attrs:
-            arrays["control_rate"] = np.asarray(file.attrs["control_rate"])
-
-        def visit(name: str, item: Any) -> None:
-            if hasattr(item, "shape"):
-                wanted = name.partition("/")[2] in PARTS or name == "control_rate"
-                arrays[name] = item[()] if wanted else np.empty(0)
-
-        try:
-            file.visititems(visit)
-        except OSError as error:
-            raise UserError(f"{path} is damaged: {error}") from None
-    return {name: np.asarray(array) for name, array in arrays.items()}
-
-
-def _open(path: Path) -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise UserError("reading HDF5 needs h5py: uv sync --extra hdf5") from None
-    return h5py.File(path, "r", locking=False)
+    return float(value.item())
 
 
 def write(
@@ -148,6 +131,6 @@ def write(
     if not arrays:
         raise UserError(f"{path} would hold no episode")
     if control_rate is not None:
-        arrays["control_rate"] = np.array(float(control_rate))
-        _rate(path, arrays["control_rate"])
+        arrays[_RATE] = np.array(float(control_rate))
+        _rate(path, arrays[_RATE])
     write_npz(path, arrays)

@@ -1,11 +1,13 @@
 """Recorded episodes in the user's units, into which every format is read."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.custom.columns import WIDE, Columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Trajectory:
     """Whether the task ended with the last step; else the recording did."""
     success: Bool[np.ndarray, " steps"] | None
     """Whether each step was a success; None where the data do not say."""
+    parts: frozenset[str] = frozenset()
+    """Which of the arrays were stored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Recording:
     """Steps per second; None where the data do not say."""
     ignored: tuple[str, ...] = ()
     """Names of what is stored too and not read."""
+    columns: Columns = dataclasses.field(default_factory=dict)
+    """The names of the columns that each part was made of, joined in this order."""
+    left_out: int = 0
+    """How many episodes were broken and left out."""
 
     @property
     def lengths(self) -> Int64[np.ndarray, " episodes"]:
@@ -44,7 +52,7 @@ class Recording:
         return np.array([len(trajectory.actions) for trajectory in self.trajectories])
 
 
-def trajectory(where: str, name: str, parts: dict[str, np.ndarray]) -> Trajectory:
+def trajectory(where: str, name: str, parts: Mapping[str, np.ndarray]) -> Trajectory:
     """Return one episode from its arrays, as Gymnasium names them.
 
     Args:
@@ -62,8 +70,7 @@ def trajectory(where: str, name: str, parts: dict[str, np.ndarray]) -> Trajector
         if parts[part].ndim != 2:
             raise UserError(f"{where}: {name}: {part} have shape {parts[part].shape}, not [T, n]")
     for part, values in parts.items():
-        if values.dtype.kind not in "bfiu":
-            raise UserError(f"{where}: {name}: {part} are {values.dtype}, not numbers")
+        require_numbers(where, name, part, values)
     steps = len(parts["actions"])
     if steps == 0:
         raise UserError(f"{where}: {name} has no step")
@@ -72,50 +79,48 @@ def trajectory(where: str, name: str, parts: dict[str, np.ndarray]) -> Trajector
             f"{where}: {name} has {len(parts['observations'])} observations and {steps} actions; "
             f"needed are {steps + 1}: one before each action, and one after the last"
         )
-    flat = {name: values.reshape(-1) for name, values in parts.items() if name not in _WIDE}
+    flat = {part: values.reshape(-1) for part, values in parts.items() if part not in WIDE}
     for part, values in flat.items():
         if len(values) != steps:
             raise UserError(f"{where}: {name} has {len(values)} {part}, not {steps}")
-    terminations = flat.get("terminations", np.zeros(steps)).astype(bool)
+    for part in {"terminations", "success"} & set(flat):
+        flat[part] = yes_or_no(f"{where}: {name}: {part}", flat[part])
+    terminations = flat.get("terminations", np.zeros(steps, bool))
     if terminations[:-1].any():
         step = int(terminations.argmax())
         raise UserError(
             f"{where}: {name} goes on after its termination in step {step + 1} of {steps}: "
             "store what follows as an episode of its own"
         )
-    success = flat.get("success")
     rewards = flat.get("rewards")
-    return Trajectory(
-        name=name,
-        observations=np.ascontiguousarray(parts["observations"], np.float32),
-        actions=np.ascontiguousarray(parts["actions"], np.float32),
-        rewards=None if rewards is None else rewards.astype(np.float32),
-        terminated=bool(terminations[-1]),
-        success=None if success is None else success.astype(bool),
-    )
+    with np.errstate(over="ignore"):  # becomes infinity, which the checks name
+        return Trajectory(
+            name=name,
+            observations=np.ascontiguousarray(parts["observations"], np.float32),
+            actions=np.ascontiguousarray(parts["actions"], np.float32),
+            rewards=None if rewards is None else rewards.astype(np.float32),
+            terminated=bool(terminations[-1]),
+            success=flat.get("success"),
+            parts=frozenset(parts),
+        )
 
 
-_WIDE = ("observations", "actions")
+def require_numbers(where: str, name: str, part: str, values: np.ndarray) -> None:
+    """Raise a UserError unless an array holds numbers or bools."""
+    if values.dtype.kind not in "bfiu":
+        raise UserError(f"{where}: {name}: {part} are {values.dtype}, not numbers")
 
 
-def complete(where: str, recording: Recording) -> Recording:
-    """Return the recording itself, once it is clear that its episodes fit each other.
+def yes_or_no(what: str, values: np.ndarray) -> Bool[np.ndarray, " steps"]:
+    """Return flags as bools.
 
     Raises:
-        UserError: if there is none, or two differ in their widths or in what they hold.
+        UserError: naming the first that is neither 0 nor 1, such as NaN or a progress of 0.3.
     """
-    if not recording.trajectories:
-        raise UserError(f"{where} holds no episode")
-    first = recording.trajectories[0]
-    for other in recording.trajectories:
-        for what in _WIDE:
-            wide, expected = getattr(other, what).shape[1], getattr(first, what).shape[1]
-            if wide != expected:
-                raise UserError(
-                    f"{where}: {other.name} has {what} of {wide} numbers, {first.name} of "
-                    f"{expected}"
-                )
-        for what in ("rewards", "success"):
-            if (getattr(other, what) is None) != (getattr(first, what) is None):
-                raise UserError(f"{where}: {what} are stored for some of its episodes only")
-    return recording
+    wrong = np.flatnonzero((values != 0) & (values != 1))
+    if len(wrong):
+        raise UserError(
+            f"{what} is {values[wrong[0]]:g} in step {wrong[0] + 1} of {len(values)}; only false "
+            "and true (0 and 1) say whether it is so"
+        )
+    return values.astype(bool)

@@ -54,13 +54,22 @@ def reset_simulator(simulator: Any, seed: int) -> tuple[np.ndarray, dict[str, An
     return simulator.reset(seed=seed)
 
 
+def sparse_rewards(rewards: Any) -> Float32[np.ndarray, "*steps"]:
+    """Return 0 where nothing is out of place, else -1, for rewards that count what is."""
+    return np.where(np.asarray(rewards) == 0, np.float32(0), np.float32(-1))
+
+
 class OGBenchEnvironment:
-    """One of OGBench's tasks: the reward is minus the number of things out of place."""
+    """One of OGBench's tasks: the reward is minus the number of things out of place.
+
+    That of a sparse task is -1 as long as there is any, and 0 then.
+    """
 
     def __init__(self, task: Task, render_size: int):
         """Make the simulator of a task, which draws ``render_size`` pixels both ways."""
         self._simulator = make_simulator(task.environment, width=render_size, height=render_size)
         self._limit = self._simulator.spec.max_episode_steps
+        self._sparse = bool(task.sparse)
         self._steps = 0
         self.action_dim = ACTION_DIM
         self.control_rate: float | None = CONTROL_RATE
@@ -79,7 +88,7 @@ class OGBenchEnvironment:
         self._steps += 1
         return Step(
             observation.astype(np.float32),
-            float(reward),
+            float(sparse_rewards(reward) if self._sparse else reward),
             bool(terminated),
             self._steps >= self._limit and not terminated,
             bool(info["success"]),

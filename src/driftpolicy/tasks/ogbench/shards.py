@@ -35,8 +35,8 @@ class OGBenchShards:
 
     @property
     def task(self) -> str:
-        """The id of the environment, which decides the rewards."""
-        return self.of.environment
+        """The id of the environment, which decides the rewards, marked where they are sparse."""
+        return self.of.environment + ("-sparse" if self.of.sparse else "")
 
     def list_shards(self, folder: Path) -> list[Path]:
         """List the shards in a folder in the order of their numbers."""

@@ -2,16 +2,19 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from driftpolicy.data.files import read_npz
+from driftpolicy.agents.base import AgentConfig
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import Finding
+from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.progress import format_bytes
-from driftpolicy.tasks.benchmark import Section
-from driftpolicy.tasks.ogbench.dataset import REQUIRED, describe, load_dataset
+from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
+from driftpolicy.tasks.ogbench.dataset import REQUIRED, describe, examine, read_arrays
 from driftpolicy.tasks.ogbench.shards import read_heads
 from driftpolicy.tasks.sections import origin_section, rewards_section, spread
 from driftpolicy.tasks.task import Task
@@ -45,11 +48,7 @@ def summarise(path: Path) -> Summary:
     Raises:
         UserError: if the file is missing, truncated, or no OGBench dataset.
     """
-    arrays = read_npz(path)
-    absent = [name for name in REQUIRED if name not in arrays]
-    if absent:
-        raise UserError(f"{path} is not an OGBench dataset: it has no {', '.join(absent)}")
-    data = {name: array for name, array in arrays.items() if array.ndim > 0}
+    data = read_arrays(path)
     rows = {name: len(data.get(name, ())) for name in REQUIRED}
     if len(set(rows.values())) != 1 or not rows["observations"]:
         counts = ", ".join(f"{name} {count}" for name, count in rows.items())
@@ -80,17 +79,24 @@ def _episode_lengths(last: Bool[np.ndarray, " rows"]) -> Int64[np.ndarray, " epi
     return np.diff(ends, prepend=-1) - 1
 
 
-def inspect_file(path: Path, task: Task | None) -> list[Section]:
-    """Say what is in a file, and what it is worth for a task.
+def inspect_file(path: Path, task: Task | None, options: LoadOptions) -> list[Section]:
+    """Say what is in a file, what is wrong with it, and what it is worth for a task.
 
     Raises:
-        UserError: if it cannot be read, or the task cannot be trained on it.
+        UserError: if it cannot be read.
     """
     summary = summarise(path)
     sections = [origin_section(summary.description, summary.size), _contents(summary)]
-    if task is not None:
-        sections.append(rewards_section(task, load_dataset(task, path)))
-    return sections
+    try:
+        found = examine(task, path, options)
+    except UserError as error:  # it can be read, but does not fit
+        text = str(error).removeprefix(f"{path}: ")
+        return [*sections, Checks([Finding(text, refused=True)])]
+    short = short_episodes(summary.lengths, AgentConfig.chunk_length)
+    checks = Checks([*found.findings, *short])
+    if task is not None and not checks.refused:
+        sections.append(rewards_section(task, Dataset(**cast(Any, found.columns))))
+    return [*sections, checks]
 
 
 def inspect_shards(folder: Path) -> list[Section]:

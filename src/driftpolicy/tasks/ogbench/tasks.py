@@ -49,6 +49,7 @@ def _make_task(domain: str, family: str, kind: str, number: int) -> Task:
         environment=f"{family}-singletask-task{number}-v0",
         dataset=f"{family}-{kind}-v0",
         heading=(family, " ".join(words)),
+        sparse=False,
         paper_name="-".join([family, *words]) if kind in _IN_PAPER else None,
     )
 

@@ -78,24 +78,33 @@ class Robomimic(Benchmark):
 
     def load_data(self, task: Task, path: Path, options: LoadOptions) -> LoadedData:
         """Read a file, or the demonstrations of a mask in it."""
-        from driftpolicy.tasks.robomimic.dataset import describe, load_dataset
+        from driftpolicy.tasks.robomimic.dataset import load_data
 
-        return LoadedData(prior=load_dataset(task, path, options.mask), description=describe(path))
+        return load_data(task, path, options)
 
     def holds(self, path: Path) -> bool:
         """Return whether this is an HDF5 file."""
         return path.is_file() and path.suffix in HDF5_SUFFIXES
 
     def inspect(self, source: str, task: Task | None = None) -> list[Section]:
-        """Say what is in a file of demonstrations."""
+        """Say what is in a file of demonstrations, and what is wrong with it."""
+        return self.inspect_chosen(source, task, (), LoadOptions())
+
+    def inspect_chosen(
+        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    ) -> list[Section]:
+        """Say what is in a file of demonstrations, perhaps without broken ones."""
         from driftpolicy.tasks.robomimic.summary import inspect_file
 
-        return inspect_file(Path(source).expanduser(), task)
+        if columns:
+            return super().inspect_chosen(source, task, columns, options)
+        return inspect_file(Path(source).expanduser(), task, options)
 
     def verify(self, path: Path, count: int) -> Verification:
         """Replay the first ``count`` demonstrations of a file in robosuite."""
+        from driftpolicy.tasks.robomimic.checks import mismatches
         from driftpolicy.tasks.robomimic.demonstrations import DemoFile
-        from driftpolicy.tasks.robomimic.verify import mismatches, replay
+        from driftpolicy.tasks.robomimic.verify import replay
 
         with DemoFile(path) as file:
             return Verification(

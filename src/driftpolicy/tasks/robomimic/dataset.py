@@ -5,15 +5,20 @@ demonstration ends where it first succeeds, as an episode of the environment doe
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from driftpolicy.data.checks import Demands, check_episodes
 from driftpolicy.data.download import PublishedFile
+from driftpolicy.data.episodes import StoredEpisode, not_finite
+from driftpolicy.data.findings import Finding, accept, leave_out, read_whole
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.benchmark import first_file
-from driftpolicy.tasks.robomimic.demonstrations import Demo, DemoFile, Replayer
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
+from driftpolicy.tasks.robomimic.checks import against_task, misfit, sizes_of
+from driftpolicy.tasks.robomimic.completion import Completion
+from driftpolicy.tasks.robomimic.demonstrations import Demo, DemoFile
 from driftpolicy.tasks.task import Task
 
 BASE_URL = "https://huggingface.co/datasets/amandlek/robomimic/resolve/main/v1.5"
@@ -54,11 +59,8 @@ def check_file(path: Path) -> None:
         UserError: if it is damaged.
     """
     with DemoFile(path) as file:
-        try:
-            for name in file.names:
-                file.demo(name)
-        except OSError as error:
-            raise UserError(f"{path} is damaged: {error}") from None
+        for name in file.names:
+            file.demo(name)
 
 
 def find_dataset(task: Task, data: str | None = None) -> Path | None:
@@ -83,38 +85,122 @@ def describe(path: Path) -> dict[str, Any]:
         return {**maker, "path": str(path), "crc32": file.crc32()}
 
 
-def load_dataset(task: Task, path: Path, mask: str | None = None) -> Dataset:
-    """Read a file as transitions of a task.
+class Examined(NamedTuple):
+    """What a file holds, and what is wrong with it."""
+
+    demos: list[Demo]
+    """Those that could be read, in numeric order."""
+    findings: list[Finding]
+    """What is wrong with the file, for training on it."""
+    broken: list[str]
+    """The names of the demonstrations that could not be read."""
+
+
+def load_dataset(task: Task, path: Path, options: LoadOptions | None = None) -> Dataset:
+    """Read a file as transitions of a task, as :func:`load_data` does."""
+    prior = load_data(task, path, options or LoadOptions()).prior
+    assert isinstance(prior, Dataset)
+    return prior
+
+
+def load_data(task: Task, path: Path, options: LoadOptions) -> LoadedData:
+    """Read a file as transitions of a task; what is suspicious about them comes along.
 
     Args:
         task: one of Robomimic's.
         path: of the file.
-        mask: only the demonstrations of this mask.
+        options: ``mask`` and ``skip_broken`` choose among its demonstrations.
 
     Raises:
         UserError: if the file is foreign, of another environment, lacks something, or holds NaN.
     """
-    rows: dict[str, list[np.ndarray]] = {}
-    with DemoFile(path) as file:
-        if file.environment != task.environment:
-            raise UserError(f"{path} is of {file.environment}, {task.name} is {task.environment}")
-        replayer: Replayer | None = None
-        for name in file.select(mask):
-            demo = file.demo(name)
-            if demo.observations is None or demo.rewards is None:
-                replayer = replayer or Replayer(file)
-                demo = replayer.complete(demo)
-            for column, values in _transitions(demo).items():
-                rows.setdefault(column, []).append(values)
-    for column in ("observations", "actions"):
-        widths = {part.shape[1] for part in rows[column]}
-        if len(widths) > 1:
-            raise UserError(f"{path}: its demonstrations have {column} of {sorted(widths)} numbers")
+    found = examine(task, path, options)
     try:
-        columns: dict[str, Any] = {name: np.concatenate(parts) for name, parts in rows.items()}
-        return Dataset(**columns)
+        prior = to_dataset(found.demos, accept(found.findings))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    description = describe(path) | ({"left_out": found.broken} if found.broken else {})
+    return LoadedData(prior=prior, description=description)
+
+
+def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:
+    """Read a file and check it.
+
+    Args:
+        task: whose environment it is held against, and in which its states are replayed where that
+            is needed; None where it is not known.
+        path: of the file.
+        options: ``mask`` and ``skip_broken`` choose among its demonstrations.
+
+    Raises:
+        UserError: if it is no file of demonstrations, or all of them are broken.
+    """
+    with DemoFile(path) as file:
+        found = against_task(file, task) if task else []
+        if any(finding.refused for finding in found):
+            return Examined([], found, [])
+        completion = Completion(file) if task else None
+        names = file.select(options.mask)
+        demos, broken = read_whole(names, lambda name: _read(file, name, completion))
+        if not demos:
+            raise UserError(
+                f"{path}: none of its {len(names):,} demonstrations is whole: "
+                f"{next(iter(broken.values()))}"
+            )
+        sizes = sizes_of(task.environment) if task else None
+        if sizes:
+            fitting = [demo for demo in demos if not misfit(demo, sizes)]
+            if not fitting:
+                found += [Finding(text, refused=True) for text in misfit(demos[0], sizes)]
+                return Examined(demos, found, list(broken))
+            broken |= {d.name: "; ".join(t) for d in demos if (t := misfit(d, sizes))}
+            demos = fitting
+        found += leave_out(broken, skip=options.skip_broken, warn=options.warn)
+        found += completion.findings() if completion else []
+    ones = np.ones(demos[0].actions.shape[1])
+    demands = Demands(
+        observation_dim=sizes.observation_dim if sizes else None,
+        action_low=-ones,
+        action_high=ones,
+        rewards="success",
+    )
+    found += check_episodes(filter(None, map(_episode, demos)), demands)
+    return Examined(demos, found, list(broken))
+
+
+def _read(file: DemoFile, name: str, completion: Completion | None) -> Demo:
+    """Read a demonstration, complete it if that is asked for, and refuse NaN in it."""
+    try:
+        demo = file.demo(name)
+        demo = completion(demo) if completion else demo
+    except UserError as error:  # the file is named by whoever shows this
+        raise UserError(str(error).removeprefix(f"{file.path}: ")) from None
+    episode = _episode(demo)
+    if episode is not None and (bad := not_finite(episode)):
+        raise UserError(bad)
+    return demo
+
+
+def _episode(demo: Demo) -> StoredEpisode | None:
+    """Return a demonstration as the checks see it; None where it was not seen."""
+    if demo.observations is None:
+        return None
+    success = None if demo.rewards is None else demo.rewards >= 1.0
+    ended = success is not None and bool(success.any())
+    return StoredEpisode(demo.name, demo.observations, demo.actions, demo.rewards, ended, success)
+
+
+def to_dataset(demos: list[Demo], remarks: tuple[str, ...] = ()) -> Dataset:
+    """Return demonstrations as transitions.
+
+    Raises:
+        UserError: if they do not fit each other.
+    """
+    parts = [_transitions(demo) for demo in demos]
+    columns: dict[str, Any] = {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
+    return Dataset(**columns, remarks=remarks)
 
 
 def _transitions(demo: Demo) -> dict[str, np.ndarray]:

@@ -16,14 +16,9 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from driftpolicy.data.files import crc32
-from driftpolicy.errors import UserError
-from driftpolicy.tasks.robomimic.environment import (
-    OBSERVATION_KEYS,
-    make_simulator,
-    modern_arguments,
-    observe,
-    place,
-)
+from driftpolicy.data.hdf5 import open_hdf5, reading_hdf5
+from driftpolicy.errors import UserError, listing
+from driftpolicy.tasks.robomimic.environment import OBSERVATION_KEYS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +28,14 @@ class Demo:
     name: str
     actions: Float64[np.ndarray, "steps action"]
     observations: Float32[np.ndarray, "rows observation"] | None
-    """T+1 of them: ``obs``, and the last of ``next_obs``; None where the file has none."""
+    """T+1 of them: ``obs``, and the last of ``next_obs``; T where the file has no ``next_obs``;
+    None where it has no observations at all."""
     rewards: Float64[np.ndarray, " steps"] | None
     """1 where the step ended in success; None where the file has none."""
     states: Float64[np.ndarray, "steps state"] | None
     """The simulator's state before each step."""
+    parts: dict[str, int] | None = None
+    """How many numbers each part of an observation has; None where the file has none."""
 
 
 class DemoFile:
@@ -49,23 +47,18 @@ class DemoFile:
         Raises:
             UserError: if it is missing, no HDF5, or holds no demonstrations.
         """
-        h5py = _h5py()
         self.path = path
-        try:
-            self._file = h5py.File(path, "r", locking=False)
-        except OSError as error:
-            reason = "no such file" if not path.exists() else f"not a readable HDF5 file ({error})"
-            raise UserError(f"{path}: {reason}") from None
+        self._file = open_hdf5(path, extra="robomimic")
         try:
             self._data = self._file["data"]
             self.names = sorted(self._data, key=_number)
             stored = self._data.attrs.get("env_args", self._data.attrs.get("env_info"))
             stated = json.loads(stored)
             self.environment = str(stated["env_name"])
-            self.arguments: dict[str, Any] = stated.get("env_kwargs") or {
-                name: value for name, value in stated.items() if name != "env_name"
-            }
-        except (KeyError, TypeError, ValueError, AttributeError):
+            self.arguments: dict[str, Any] = dict(
+                stated.get("env_kwargs") or {k: v for k, v in stated.items() if k != "env_name"}
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, RuntimeError):
             self._file.close()
             raise UserError(f"{path} holds no demonstrations in Robomimic's layout") from None
         version = stated.get("env_version") or self._data.attrs.get("repository_version")
@@ -90,16 +83,21 @@ class DemoFile:
     @property
     def description(self) -> dict[str, Any]:
         """The maker of the file, if it was collected by this program."""
-        stored = self._data.attrs.get("driftpolicy")
-        return dict(json.loads(stored)) if stored else {}
+        with reading_hdf5(self.path):
+            stored = self._data.attrs.get("driftpolicy")
+        try:
+            return dict(json.loads(stored)) if stored else {}
+        except (TypeError, ValueError):
+            raise UserError(f"{self.path}: its metadata are not of this program") from None
 
     def masks(self) -> dict[str, list[str]]:
         """Return the named selections of demonstrations: ``train``, ``valid``, operators."""
-        masks = self._file.get("mask", {})
-        return {
-            name: sorted((item.decode() for item in masks[name][()]), key=_number)
-            for name in sorted(masks)
-        }
+        with reading_hdf5(self.path):
+            masks = self._file.get("mask", {})
+            return {
+                name: sorted((item.decode() for item in masks[name][()]), key=_number)
+                for name in sorted(masks)
+            }
 
     def select(self, mask: str | None) -> list[str]:
         """Return the demonstrations of a mask, all for None.
@@ -110,9 +108,13 @@ class DemoFile:
         if mask is None:
             return self.names
         masks = self.masks()
+        if not masks:
+            raise UserError(
+                f"{self.path} has no masks: without --data-mask {mask} all its "
+                f"{len(self.names):,} demonstrations are used"
+            )
         if mask not in masks:
-            known = ", ".join(masks) or "none"
-            raise UserError(f"{self.path} has no mask {mask!r}; it has: {known}")
+            raise UserError(f"{self.path} has no mask {mask!r}; it has: {listing(masks)}")
         absent = set(masks[mask]) - set(self.names)
         if absent or not masks[mask]:
             what = f"names {min(absent)}, which is not there" if absent else "is empty"
@@ -125,105 +127,69 @@ class DemoFile:
         Raises:
             UserError: naming what is missing or does not fit.
         """
+        with reading_hdf5(self.path, what=f"{name} of"):
+            return self._read(name)
+
+    def _read(self, name: str) -> Demo:
         group = self._data[name]
-        seen = "obs" in group and all(key in group["obs"] for key in OBSERVATION_KEYS)
-        wanted = [f"next_obs/{key}" for key in OBSERVATION_KEYS] if seen else ["states"]
-        for part in ("actions", *wanted):
-            if part not in group:
-                raise UserError(f"{self.path}: {name} lacks {part}")
-        actions = np.asarray(group["actions"], np.float64)
-        observations = None
-        if seen:
-            observations = np.concatenate(
-                [
-                    np.concatenate([group["obs"][key], group["next_obs"][key][-1:]])
-                    for key in OBSERVATION_KEYS
-                ],
-                axis=1,
-                dtype=np.float32,
+        obs, after = group.get("obs", {}), group.get("next_obs", {})
+        unseen = [f"obs/{key}" for key in OBSERVATION_KEYS if key not in obs]
+        if "actions" not in group:
+            raise UserError(f"{self.path}: {name} lacks actions")
+        if unseen and "states" not in group:
+            raise UserError(
+                f"{self.path}: {name} lacks states, and {listing(unseen)}: one or the other says "
+                "what was seen"
             )
-        rewards = np.asarray(group["rewards"], np.float64) if "rewards" in group else None
-        states = np.asarray(group["states"], np.float64) if "states" in group else None
-        lengths = {
-            len(actions),
-            *(len(part) for part in (rewards, states) if part is not None),
-            *((len(observations) - 1,) if observations is not None else ()),
+        arrays = {
+            part: np.asarray(group[part], np.float64)
+            for part in ("actions", "rewards", "states")
+            if part in group
         }
-        if len(lengths) != 1 or not len(actions):
-            raise UserError(f"{self.path}: the parts of {name} differ in length, or are empty")
-        return Demo(name, actions, observations, rewards, states)
+        if "rewards" in arrays:
+            arrays["rewards"] = arrays["rewards"].reshape(-1)
+        if not unseen:
+            arrays |= {f"obs/{key}": np.asarray(obs[key], np.float64) for key in OBSERVATION_KEYS}
+            if all(key in after for key in OBSERVATION_KEYS):
+                for key in OBSERVATION_KEYS:
+                    arrays[f"next_obs/{key}"] = np.asarray(after[key], np.float64)
+        self._require_fit(name, arrays)
+        pieces = []
+        for key in () if unseen else OBSERVATION_KEYS:
+            following = arrays.get(f"next_obs/{key}", np.zeros((0, arrays[f"obs/{key}"].shape[1])))
+            pieces.append(np.concatenate([arrays[f"obs/{key}"], following[-1:]]))
+        observations = np.concatenate(pieces, axis=1, dtype=np.float32) if pieces else None
+        return Demo(
+            name=name,
+            actions=arrays["actions"],
+            observations=observations,
+            rewards=arrays.get("rewards"),
+            states=arrays.get("states"),
+            parts={key: arrays[f"obs/{key}"].shape[1] for key in OBSERVATION_KEYS if not unseen},
+        )
+
+    def _require_fit(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Raise a UserError unless the arrays of a demonstration are as long as its actions."""
+        steps = len(arrays["actions"])
+        if not steps:
+            raise UserError(f"{self.path}: {name} has no actions")
+        seen = {len(values) for part, values in arrays.items() if part.startswith("obs/")}
+        after = any(part.startswith("next_obs/") for part in arrays)
+        rows = steps + 1 if seen == {steps + 1} and not after else steps
+        for part, values in arrays.items():
+            if values.ndim != (1 if part == "rewards" else 2):
+                raise UserError(f"{self.path}: {name}: {part} have shape {values.shape}")
+            if len(values) != (rows if part.startswith("obs/") else steps):
+                raise UserError(
+                    f"{self.path}: {name} has {steps:,} actions, but {len(values):,} rows of {part}"
+                )
 
     def crc32(self) -> str:
         """Return a checksum of the contents of the file."""
         return crc32([self.path])
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise UserError("Robomimic's data need h5py: uv sync --extra robomimic") from None
-    return h5py
-
-
 def _number(name: str) -> tuple[str, int]:
     """Return a key that sorts ``demo_10`` after ``demo_9``."""
     head, _, tail = name.rpartition("_")
     return (head, int(tail)) if tail.isdigit() else (name, -1)
-
-
-class Replayer:
-    """A simulator of a file's environment that is put into recorded states."""
-
-    def __init__(self, file: DemoFile):
-        """Make the simulator with robots, controllers and rates of the file.
-
-        They are converted to robosuite 1.5.
-        """
-        self.simulator = make_simulator(modern_arguments(file.environment, file.arguments))
-        self.simulator.reset()
-
-    def place(self, state: Float64[np.ndarray, " state"]) -> Float32[np.ndarray, " observation"]:
-        """Return what is observed in a recorded state.
-
-        Raises:
-            UserError: if it has another number of numbers than this robosuite's.
-        """
-        expected = len(self.simulator.sim.get_state().flatten())
-        if len(state) != expected:
-            raise UserError(
-                f"the file's states have {len(state)} numbers, this robosuite's {expected}: "
-                "the scene is another one"
-            )
-        return place(self.simulator, state)
-
-    def succeeds(self) -> bool:
-        """Return whether the present state is a success."""
-        return bool(self.simulator._check_success())
-
-    def start(self, state: Float64[np.ndarray, " state"]) -> None:
-        """Start a fresh episode from a recorded state, with its controllers where the hand is."""
-        self.simulator.reset()
-        self.place(state)
-        for robot in self.simulator.robots:
-            robot._load_controller()  # it remembers the posture in which it was made
-            robot.composite_controller.update_state()
-            robot.composite_controller.reset()
-
-    def complete(self, demo: Demo) -> Demo:
-        """Return a demonstration with the observations and rewards of its states.
-
-        What follows the last action is simulated.
-
-        Raises:
-            UserError: if it has no states, or they do not fit.
-        """
-        if demo.states is None:
-            raise UserError(f"{demo.name} has neither observations nor states")
-        self.start(demo.states[0])
-        seen = [(self.place(state), self.succeeds()) for state in demo.states]
-        values, _, _, _ = self.simulator.step(demo.actions[-1].clip(-1.0, 1.0))
-        seen.append((observe(values), self.succeeds()))
-        observations, successes = zip(*seen, strict=True)
-        rewards = np.asarray(successes[1:], np.float64)
-        return dataclasses.replace(demo, observations=np.stack(observations), rewards=rewards)

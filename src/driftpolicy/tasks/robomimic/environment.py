@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 
 from driftpolicy.envs.base import Step
 from driftpolicy.envs.opengl import draw_plainly, drawing, without_opengl
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, in_brief
 from driftpolicy.tasks.robomimic.tasks import CONTROL_RATE
 from driftpolicy.tasks.task import Task
 
@@ -98,6 +98,9 @@ def modern_arguments(environment: str, arguments: dict[str, Any]) -> dict[str, A
     Args:
         environment: such as ``Lift``.
         arguments: the file's ``env_kwargs``; what only renders is dropped.
+
+    Raises:
+        UserError: if they are none of robosuite's.
     """
     require_robosuite()
     from robosuite.controllers import composite
@@ -105,13 +108,26 @@ def modern_arguments(environment: str, arguments: dict[str, Any]) -> dict[str, A
     kept = ("robots", "controller_configs", "control_freq", "gripper_types", "initialization_noise")
     arguments = {name: copy.deepcopy(arguments[name]) for name in kept if name in arguments}
     whole = default_arguments(environment) | arguments
-    robots = whole["robots"]
-    robot = robots[0] if isinstance(robots, list) else robots
-    config = whole["controller_configs"]
-    config = config[0] if isinstance(config, list) else config
     convert = composite.composite_controller_factory.refactor_composite_controller_config
-    whole["controller_configs"] = convert(config, robot, ["right"])
+    try:
+        robots, config = whole["robots"], whole["controller_configs"]
+        robot = robots[0] if isinstance(robots, list) else robots
+        config = config[0] if isinstance(config, list) else config
+        whole["controller_configs"] = convert(config, robot, ["right"])
+        arm = arm_of(whole)
+        # robosuite 1.5 has another name for it, and ignores the old one.
+        if "control_delta" in arm:
+            arm.setdefault("input_type", "delta" if arm["control_delta"] else "absolute")
+    except Exception as error:  # a file may say anything
+        raise UserError(
+            f"its robots and controllers are none that robosuite has ({in_brief(error)})"
+        ) from None
     return whole
+
+
+def arm_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the arm's controller in robosuite's arguments."""
+    return arguments["controller_configs"]["body_parts"]["right"]
 
 
 def make_simulator(arguments: dict[str, Any]) -> Any:

@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from driftpolicy.tasks.benchmark import Section
-from driftpolicy.tasks.robomimic.dataset import describe, load_dataset
+from driftpolicy.agents.base import AgentConfig
+from driftpolicy.data.checks import short_episodes
+from driftpolicy.data.findings import read_whole
+from driftpolicy.errors import UserError
+from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
+from driftpolicy.tasks.robomimic.dataset import describe, examine, to_dataset
 from driftpolicy.tasks.robomimic.demonstrations import DemoFile
 from driftpolicy.tasks.robomimic.environment import OBSERVATION_KEYS
 from driftpolicy.tasks.sections import origin_section, rewards_section, spread
@@ -46,9 +50,9 @@ def summarise(path: Path) -> Demonstrations:
         UserError: if it is missing, damaged, or none in Robomimic's layout.
     """
     with DemoFile(path) as file:
-        demos = [file.demo(name) for name in file.names]
-        controller = file.arguments.get("controller_configs") or {}
-        arm = controller.get("body_parts", {}).get("right", controller)
+        demos, broken = read_whole(file.names, file.demo)
+        if not demos:
+            raise UserError(next(iter(broken.values())))
         robots = file.arguments.get("robots", "?")
         seen = demos[0].observations
         returns = [float(demo.rewards.sum()) for demo in demos if demo.rewards is not None]
@@ -56,8 +60,8 @@ def summarise(path: Path) -> Demonstrations:
             description=describe(path),
             environment=file.environment,
             version=file.version,
-            robot=robots if isinstance(robots, str) else ", ".join(robots),
-            controller=str(arm.get("type", "?")),
+            robot=", ".join(map(str, robots)) if isinstance(robots, list) else str(robots),
+            controller=_controller(file.arguments),
             lengths=np.array([len(demo.actions) for demo in demos]),
             returns=np.array(returns) if len(returns) == len(demos) else None,
             observations="none: states only, seen by replaying them"
@@ -67,11 +71,20 @@ def summarise(path: Path) -> Demonstrations:
         )
 
 
-def inspect_file(path: Path, task: Task | None) -> list[Section]:
-    """Say what is in a file, and what it is worth for a task.
+def _controller(arguments: dict[str, Any]) -> str:
+    """Return the type of the arm's controller; a question mark where a file does not say it."""
+    config = arguments.get("controller_configs")
+    config = config[0] if isinstance(config, list) and config else config
+    for name in ("body_parts", "right"):
+        config = config.get(name, config) if isinstance(config, dict) else None
+    return str(config.get("type", "?")) if isinstance(config, dict) else "?"
+
+
+def inspect_file(path: Path, task: Task | None, options: LoadOptions) -> list[Section]:
+    """Say what is in a file, what is wrong with it, and what it is worth for a task.
 
     Raises:
-        UserError: if it cannot be read, or the task cannot be trained on it.
+        UserError: if it cannot be read.
     """
     summary = summarise(path)
     returns, lengths = summary.returns, summary.lengths
@@ -86,6 +99,8 @@ def inspect_file(path: Path, task: Task | None) -> list[Section]:
         "masks, operators": masks or "none",
     }
     sections = [origin_section(summary.description, path.stat().st_size), contents]
-    if task is not None:
-        sections.append(rewards_section(task, load_dataset(task, path)))
-    return sections
+    found = examine(task, path, options)
+    checks = Checks([*found.findings, *short_episodes(lengths, AgentConfig.chunk_length)])
+    if task is not None and not checks.refused:
+        sections.append(rewards_section(task, to_dataset(found.demos)))
+    return [*sections, checks]

@@ -2,15 +2,13 @@
 
 import itertools
 from collections.abc import Iterator
-from importlib import metadata
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from driftpolicy.tasks.benchmark import ReplayedDemonstration
-from driftpolicy.tasks.robomimic.demonstrations import DemoFile, Replayer
-from driftpolicy.tasks.robomimic.environment import modern_arguments
-from driftpolicy.tasks.robomimic.tasks import CONTROL_RATE
+from driftpolicy.tasks.robomimic.demonstrations import DemoFile
+from driftpolicy.tasks.robomimic.replaying import Replayer
 
 _STEPS = (1, 10, 100)
 
@@ -31,11 +29,11 @@ def replay(file: DemoFile, names: list[str]) -> Iterator[ReplayedDemonstration]:
         assert shown.observations is not None
         difference = np.nan
         if stored.observations is not None:
-            difference = float(np.abs(stored.observations - shown.observations)[:-1].max())
+            difference = _apart(stored.observations, shown.observations[:-1])
         replayer.start(stored.states[0])
         apart, success = [], False
         for action, following in itertools.zip_longest(stored.actions, stored.states[1:]):
-            replayer.simulator.step(np.clip(action, -1.0, 1.0))
+            replayer.step(action)
             success = success or replayer.succeeds()
             if following is not None:
                 state = replayer.simulator.sim.get_state().flatten()
@@ -52,31 +50,9 @@ def replay(file: DemoFile, names: list[str]) -> Iterator[ReplayedDemonstration]:
         )
 
 
-def mismatches(file: DemoFile) -> list[str]:
-    """Say what differs between a file and the installed robosuite, a line each."""
-    found = []
-    installed = metadata.version("robosuite")
-    if file.version != installed:
-        found.append(
-            f"recorded with robosuite {file.version}, installed is {installed}: contacts and "
-            "controllers differ between versions, so replays drift"
-        )
-    arguments = modern_arguments(file.environment, file.arguments)
-    theirs = _arm(arguments)
-    if "body_parts" not in (file.arguments.get("controller_configs") or {"body_parts": None}):
-        found.append("controller settings are of robosuite before 1.5 and were converted")
-    ours = _arm(modern_arguments(file.environment, {}))
-    found.extend(
-        f"the controller's {name} is {theirs.get(name)}, this program's environment has "
-        f"{ours.get(name)}: actions mean something else"
-        for name in ("type", "output_max", "output_min", "kp", "impedance_mode")
-        if theirs.get(name) != ours.get(name)
-    )
-    rate = arguments["control_freq"]
-    if rate != CONTROL_RATE:
-        found.append(f"recorded at {rate} Hz, this program's environment has {CONTROL_RATE}")
-    return found
-
-
-def _arm(arguments: dict[str, Any]) -> dict[str, Any]:
-    return arguments["controller_configs"]["body_parts"]["right"]
+def _apart(
+    stored: Float32[np.ndarray, "rows stored"], shown: Float32[np.ndarray, "steps shown"]
+) -> float:
+    """Return the greatest difference of what was seen; infinite if it has other widths."""
+    same = stored.shape[1] == shown.shape[1]
+    return float(np.abs(stored[: len(shown)] - shown).max()) if same else np.inf

@@ -1,0 +1,90 @@
+"""``dfp eval``: interrupted, it goes on where it was."""
+
+from pathlib import Path
+
+import jax
+import pytest
+
+from driftpolicy.cli import main
+from driftpolicy.config import resolve
+from driftpolicy.progress import JobProgress
+from driftpolicy.runs.checkpoints import Checkpoint, tree_arrays
+from driftpolicy.scaling import Scaling
+from driftpolicy.training import evaluation
+from driftpolicy.training.restore import new_agent
+from tests.tasks.custom import own
+
+NAME = "unfinished-evaluation.npz"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run that was never trained, in an environment that takes no time."""
+    task = f"gymnasium:{Path(own.__file__)}:make"
+    small = {"actor_hidden": (8,), "critic_hidden": (8,), "best_of": 2, "processes": 1}
+    config = resolve(task, "dfp", "paper", {**small, "data": "x.npz"})
+    scaling = Scaling(
+        observation_mean=(0.0, 0.0),
+        observation_deviation=(1.0, 1.0),
+        action_low=(-0.5, -2.0),
+        action_high=(0.5, 4.0),
+    )
+    folder = tmp_path_factory.mktemp("run")
+    agent = tree_arrays(new_agent(config, 2, 2, jax.random.key(0)))
+    Checkpoint(
+        config=config,
+        data_id="0badf00d",
+        step=12,
+        online=False,
+        observation_dim=2,
+        action_dim=2,
+        scaling=scaling,
+        agent=agent,
+    ).save(folder / "checkpoints")
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[int]:
+    """The numbers of episodes known when evaluations began."""
+    known: list[int] = []
+    evaluate = evaluation.evaluate
+
+    def counting(*arguments, **settings):
+        known.append(len(settings["known"]))
+        return evaluate(*arguments, **settings)
+
+    monkeypatch.setattr(evaluation, "evaluate", counting)
+    return known
+
+
+@pytest.mark.slow
+def test_an_interrupted_evaluation_goes_on(run, asked, capsys, monkeypatch):
+    command = ["eval", str(run), "--episodes", "5"]
+    assert main(command) == 0
+    whole = capsys.readouterr().out
+    update = JobProgress.update
+
+    def interrupt(self, done, total=None):
+        if done == 3:
+            raise KeyboardInterrupt
+        update(self, done, total)
+
+    kept = run / "checkpoints" / NAME
+    with monkeypatch.context() as patch:
+        patch.setattr(JobProgress, "update", interrupt)
+        assert main(command) == 130
+    assert capsys.readouterr().err.endswith(
+        "dfp: interrupted; the same command goes on from here\n"
+    )
+    assert kept.exists()
+    assert main([*command, "--seed", "9"]) == 0  # another evaluation makes all of its episodes
+    assert not kept.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(JobProgress, "update", interrupt)
+        assert main(command) == 130
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out == whole
+    assert asked == [0, 0, 0, 0, 3]
+    assert not kept.exists()
