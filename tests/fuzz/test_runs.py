@@ -113,8 +113,8 @@ def test_a_few_damaged_run_folders(finished, tmp_path, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_many_damaged_run_folders(finished, tmp_path, name):
-    outcomes = [trial(finished, tmp_path / "run", name, seed) for seed in range(1000, 1100)]
-    assert sum(outcomes) > 50
+    outcomes = [trial(finished, tmp_path / "run", name, seed) for seed in range(1000, 1040)]
+    assert sum(outcomes) > 20
 
 
 def test_curves_of_damaged_logs_are_drawn_or_refused(finished, tmp_path):

@@ -196,7 +196,8 @@ class RunState:
         checkpoint.require_current(path)
         if checkpoint.data_id != self._data_id:
             raise UserError(
-                f"the prior data are not those of checkpoint {path}; name the right file (--data)"
+                f"the prior data are not those of checkpoint {path}: put them back, or name the "
+                f"place where they are in {self.folder.config_file} (data)"
             )
         if not self._scaled_as(checkpoint):
             raise UserError(
