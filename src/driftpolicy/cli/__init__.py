@@ -5,8 +5,10 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
+import contextlib
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +31,9 @@ COMMANDS = {
 }
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a mistake in one line, as every other error of the program."""
 
@@ -36,23 +41,31 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} ({self.prog} --help says more)")
 
 
+def _run(arguments: list[str]) -> int:
+    """Run a command and return its exit status."""
+    parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
+    parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize())
+        if arguments[:1] == [name]:
+            module = importlib.import_module(f"driftpolicy.cli.{name}")
+            module.configure(command)
+            if hasattr(module, "look_ahead"):
+                module.look_ahead(command, arguments[1:])
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    return options.run(options)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, or 2 for a user's mistake, printed in a line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
-        parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
-        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-        for name, summary in COMMANDS.items():
-            command = commands.add_parser(name, help=summary, description=summary.capitalize())
-            if arguments[:1] == [name]:
-                module = importlib.import_module(f"driftpolicy.cli.{name}")
-                module.configure(command)
-                if hasattr(module, "look_ahead"):
-                    module.look_ahead(command, arguments[1:])
-                command.set_defaults(run=module.run)
-        options = parser.parse_args(arguments)
-        return options.run(options)
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # now, when it can still be said that the disk is full
     except FieldError as error:
         name = flag(error.field)
         print(f"dfp: {name} must be {error.meaning}, not {error.value}", file=sys.stderr)
@@ -61,14 +74,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dfp: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
+        _drop_output()
         return 0
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        text = f"cannot write: {error.strerror}"
+        if error.errno == errno.ENAMETOOLONG:
+            text = f"{in_brief(error.filename, 60)} is no name that a file can have"
+        elif error.errno in _FULL:
+            _drop_output()
+        else:
             raise
-        print(
-            f"dfp: {in_brief(error.filename, 60)} is no name that a file can have", file=sys.stderr
-        )
+        print(f"dfp: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dfp: interrupted", file=sys.stderr)
         return 130
+
+
+def _drop_output() -> None:
+    """Send what is left to be printed nowhere, else Python would complain of it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
