@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from driftpolicy.agents import METHODS, DFPConfig
-from driftpolicy.config import TrainConfig, resolve
+from driftpolicy.config import FREE_FIELDS, TrainConfig, resolve
 from driftpolicy.errors import UserError
 from driftpolicy.presets import PRESETS, published_settings
 from driftpolicy.tasks.registry import find_task
@@ -24,6 +24,10 @@ def test_the_paper_is_the_default():
     assert (agent.discount, agent.learning_rate, agent.target_rate) == (0.99, 3e-4, 5e-3)
     assert (agent.improvement_weight, agent.anchor_rate, agent.temperatures) == (0.5, 1e-4, (0.05,))
     assert (agent.actor_hidden, agent.critic_hidden, agent.critics) == ((512,) * 4, (512,) * 4, 2)
+
+
+def test_what_may_change_in_mid_run_are_settings():
+    assert {field.name for field in dataclasses.fields(TrainConfig)} >= FREE_FIELDS
 
 
 def task_of(family, number=2):

@@ -83,20 +83,25 @@ def train_seeds(
 
 
 def resume(
-    *paths: str | Path, max_minutes: float | None = None, console: Console | None = None
+    *paths: str | Path,
+    max_minutes: float | None = None,
+    fresh_episode: bool = False,
+    console: Console | None = None,
 ) -> list[Run]:
     """Continue runs from their last checkpoints, side by side, as ``dfp resume`` does.
 
     Args:
         *paths: the runs' folders.
         max_minutes: stop with checkpoints after so many minutes.
+        fresh_episode: begin new episodes instead of going on in the middle of the stored ones,
+            which an environment that is not deterministic does not reproduce.
         console: where progress is shown; by default the terminal.
 
     Raises:
         UserError: for everything that a user can mend.
     """
     folders = find_runs(paths)
-    launch(folders, console or Console(), max_minutes=max_minutes)
+    launch(folders, console or Console(), max_minutes=max_minutes, fresh_episode=fresh_episode)
     return [load_run(folder.path) for folder in folders]
 
 

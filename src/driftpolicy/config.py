@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from driftpolicy.agents import AgentConfig, find_method
@@ -21,6 +21,15 @@ _CUSTOM_FIELDS = tuple(
     field.name for field in dataclasses.fields(CustomSettings) if field.name != "scaling"
 )
 """Settings of an environment of the user's own, which no benchmark's task takes."""
+FREE_FIELDS = frozenset(
+    (
+        *("data", "data_cache", "skip_broken", "collect_episodes", "offline_from"),
+        *("processes", "environment_timeout", "video", "loggers"),
+    )
+)
+"""Settings that may change between a stop and a resume, since they change no number of a run. What
+identifies the data is compared, not the place where they are found. The intervals of logging and
+saving are not among them: they also cut the rounds in which several environments take turns."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +109,9 @@ class TrainConfig:
     """Episodes to collect on this machine if no data is found; 0 asks for data instead."""
     processes: int = 2
     """Environment processes for evaluation and collection; changes no result."""
+    environment_timeout: float = 600.0
+    """Seconds after which an environment that does not answer, to a reset or a chunk of steps, is
+    given up and the run stops with a checkpoint; 0 waits for ever."""
     video: bool = True
     """Film an evaluation episode at the end."""
     loggers: tuple[str, ...] = ()
@@ -122,6 +134,8 @@ class TrainConfig:
         for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
         require(self, "online_prior", self.online_prior >= 0, "at least 0")
+        timeout = self.environment_timeout
+        require(self, "environment_timeout", 0 <= timeout < math.inf, "at least 0")
         least = self.num_envs * (self.agent.chunk_length + 2)
         require(self, "replay_capacity", self.replay_capacity >= least, f"at least {least}")
         require(self, "online_share", 0 <= (self.online_share or 0) <= 1, "in [0, 1]")
@@ -239,6 +253,32 @@ def lower_layers(
     if phase == "offline-rl":  # what the setting is about, a preset does not change
         chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
     return task, published_settings(method, find_task(task), phase), chosen
+
+
+def first_difference(
+    one: TrainConfig, other: TrainConfig, free: Collection[str]
+) -> tuple[str, Any, Any] | None:
+    """Return the first setting in which two configs differ, and its two values; None if none does.
+
+    Args:
+        one: a config.
+        other: a config; the methods' settings are compared if they are of one kind.
+        free: names of settings in which they may differ.
+    """
+    pairs: list[tuple[Any, Any]] = [(one, other)]
+    if type(one.agent) is type(other.agent):
+        pairs.append((one.agent, other.agent))
+    for mine, theirs in pairs:
+        for field in dataclasses.fields(mine):
+            values = getattr(mine, field.name), getattr(theirs, field.name)
+            if field.name != "agent" and field.name not in free and values[0] != values[1]:
+                return field.name, *values
+    return None
+
+
+def setting_text(value: object) -> str:
+    """Return a setting's value in words."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:

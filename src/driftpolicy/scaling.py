@@ -16,6 +16,7 @@ class Scaling:
 
     An agent sees ``(observation - mean) / deviation`` and decides ``scaled`` in [-1, 1], which
     means ``low + (scaled + 1) * (high - low) / 2``. All in float32, here as in an exported policy.
+    What float32 rounds outwards is clipped, so that no action leaves bounds that are finer.
     """
 
     observation_mean: tuple[float, ...]
@@ -26,6 +27,16 @@ class Scaling:
     """The action that the agent knows as -1."""
     action_high: tuple[float, ...]
     """The action that the agent knows as 1; above ``action_low``."""
+
+    @property
+    def limits(self) -> tuple[Float32[np.ndarray, " action"], Float32[np.ndarray, " action"]]:
+        """Return the least and the greatest actions of float32 that lie within the bounds."""
+        low, high = self._bounds()
+        infinity = np.float32(np.inf)
+        return (
+            np.where(low < self.action_low, np.nextafter(low, infinity), low),
+            np.where(high > self.action_high, np.nextafter(high, -infinity), high),
+        )
 
     def observations(
         self, raw: Float[np.ndarray, "*rows observation"]
@@ -56,10 +67,19 @@ class Scaling:
         """Convert actions from the agent's units to the user's, never beyond the bounds."""
         low, high = self._bounds()
         raw = low + (np.asarray(scaled, np.float32) + 1) * (high - low) / 2
-        return np.clip(raw, low, high)
+        return np.clip(raw, *self.limits)
 
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(self.action_low, np.float32), np.asarray(self.action_high, np.float32)
+
+    def same_map(self, other: "Scaling | None") -> bool:
+        """Tell whether another scaling maps all numbers to the same: it is the same in float32."""
+        return other is not None and all(
+            np.array_equal(np.float32(mine), np.float32(theirs))
+            for mine, theirs in zip(
+                dataclasses.astuple(self), dataclasses.astuple(other), strict=True
+            )
+        )
 
     def to_json(self) -> dict[str, list[float]]:
         """Return what a checkpoint's meta data hold under ``scaling``; exact."""

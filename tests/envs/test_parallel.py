@@ -141,14 +141,19 @@ def test_closing_ends_busy_workers_together(monkeypatch):
 PARENT = """
 import importlib, signal, sys
 from driftpolicy.envs.parallel import Workers
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # whatever the shell has set
+    signal.signal(number, signal.default_int_handler)
 with Workers(2, importlib.import_module, "builtins") as workers:
     try:
         list(workers.map(eval, [(call,) for call in sys.argv[1:]]))
         print("idle", flush=True)
         sys.stdin.read()
     except KeyboardInterrupt:
-        print("interrupted")
+        print("interrupted", flush=True)
+        answers = []
+        while len(answers) < len(workers):
+            answers += workers.ready()
+        print("and answered")
 """
 
 
@@ -209,17 +214,45 @@ def test_idle_workers_end_when_their_parent_is_killed():
 
 
 def test_busy_workers_end_when_their_parent_is_killed(tmp_path):
-    with busy_parent(tmp_path) as (process, calls):
+    """Though their calls never end."""
+    with busy_parent(tmp_path) as (process, _):
         process.kill()
-        process.wait()
-        calls.close()
         output, _ = process.communicate(timeout=PATIENCE)
         assert output == ""
 
 
-def test_ctrl_c_is_for_the_parent_alone(tmp_path):
-    with busy_parent(tmp_path) as (process, _):
-        os.killpg(process.pid, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_to_all_are_for_the_parent_alone(tmp_path, number):
+    with busy_parent(tmp_path) as (process, calls):
+        os.killpg(process.pid, number)
+        assert process.stdout.readline() == "interrupted\n"
+        calls.close()
         output, _ = process.communicate(timeout=PATIENCE)
-        assert output == "interrupted\n"
+        assert output == "and answered\n"
         assert process.returncode == 0
+
+
+def test_what_an_environment_starts_is_not_deaf(pair):
+    """A simulator's server ends when the environment terminates it."""
+    code = "import time; time.sleep(3600)"
+    program = (
+        f"(lambda p: (p.terminate(), p.wait()))(__import__('subprocess').Popen("
+        f"[__import__('sys').executable, '-c', {code!r}]))[1]"
+    )
+    assert pair.call(0, eval, program) == -signal.SIGTERM
+
+
+def test_workers_that_are_left_open_do_not_keep_python_from_ending():
+    code = (
+        "import importlib; from driftpolicy.envs.parallel import Workers;"
+        "workers = Workers(1, importlib.import_module, 'builtins'); workers.call(0, abs, -1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode == 0
+
+
+def test_who_waits_in_vain_is_told(monkeypatch):
+    monkeypatch.setattr(parallel, "wait", lambda connections, timeout: [])
+    with workers(1, "builtins") as one:
+        one.patience = 30.0
+        with pytest.raises(UserError, match=r"has not answered for 30 s.*--environment-timeout"):
+            one.call(0, abs, -1)

@@ -1,5 +1,6 @@
 """Every method's decision as a file, beside the agent that it came from."""
 
+import dataclasses
 import json
 
 import jax
@@ -18,8 +19,9 @@ from driftpolicy.cli import main
 from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
 from driftpolicy.export import exporting as export_run
+from driftpolicy.export.decision import Decision
 from driftpolicy.export.exporting import export_policy
-from driftpolicy.runs.checkpoints import restore_tree, tree_arrays
+from driftpolicy.runs.trees import restore_tree, tree_arrays
 from driftpolicy.training.restore import load_agent
 from tests import statistical
 from tests.export.common import (
@@ -92,6 +94,18 @@ def test_the_file_describes_itself(tmp_path):
     entries = {p.key: json.loads(p.value) for p in props}
     assert entries["task"] == TASK
     assert entries["format"] == 1
+
+
+def test_actions_stay_within_bounds_that_float32_rounds_outwards(monkeypatch):
+    low, high = (-np.pi / 4, 0.1, -2.0), (0.1, np.pi / 4, 2.0)  # the first two of each
+    scaling = dataclasses.replace(SCALING, action_low=low, action_high=high)
+    rule = random_agent(small_config("dfp")).decision_rule
+    edges = jnp.array([[-1.0, -1, -1], [1, 1, 1]])
+    monkeypatch.setattr(type(rule), "__call__", lambda *_: edges)
+    chunk = np.asarray(Decision(rule, scaling)(jnp.zeros(OBSERVATION), jnp.zeros((4, 6))))
+    assert (chunk >= low).all()
+    assert (chunk <= high).all()
+    np.testing.assert_array_equal(chunk, scaling.raw_actions(np.asarray(edges)))
 
 
 def test_without_a_scaling_the_units_are_the_agents(tmp_path):

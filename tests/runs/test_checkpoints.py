@@ -8,7 +8,7 @@ import pytest
 from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.networks import MLP
-from driftpolicy.runs import checkpoints
+from driftpolicy.runs import checkpoints, trees
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.scaling import Scaling
 
@@ -75,16 +75,16 @@ def test_a_newer_version_is_refused(tmp_path, monkeypatch):
 
 def test_trees_are_restored_by_name(tmp_path):
     tree = MLP(3, (4,), 2, layer_norm=True, key=jax.random.key(0))
-    arrays = {name: np.asarray(leaf) for name, leaf in checkpoints.tree_arrays(tree).items()}
+    arrays = {name: np.asarray(leaf) for name, leaf in trees.tree_arrays(tree).items()}
     assert "layers.0.weight" in arrays
     like = jax.eval_shape(lambda: tree)
-    back = checkpoints.restore_tree(like, arrays, tmp_path)
+    back = trees.restore_tree(like, arrays, tmp_path)
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(back), strict=True):
         np.testing.assert_array_equal(a, b)
 
     def refused(changed, match):
         with pytest.raises(UserError, match=match):
-            checkpoints.restore_tree(like, changed, tmp_path)
+            trees.restore_tree(like, changed, tmp_path)
 
     refused({k: v for k, v in arrays.items() if k != "layers.0.bias"}, r"lacks layers\.0\.bias")
     refused(arrays | {"more": np.ones(1)}, "holds an unknown more")
@@ -172,6 +172,22 @@ def test_a_checkpoint_holds_what_it_always_held(tmp_path, changes):
     assert back.save(tmp_path / "back").read_bytes() == now.read_bytes()
     assert (back.config, back.scaling, back.version) == (c.config, c.scaling, 2)
     back.require_current(now)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_agent_that_is_not_finite_is_neither_written_nor_read(tmp_path, monkeypatch, value):
+    good = a_checkpoint().save(tmp_path)
+    broken = a_checkpoint(step=71, agent={"counts": np.ones(2, int), "w": jnp.array([1, value])})
+    with pytest.raises(UserError, match=r"0071\.npz is not written: w holds NaN or infinity"):
+        broken.save(tmp_path)
+    with pytest.raises(UserError, match="is not written"):
+        broken.write(tmp_path / "offline-end.npz")
+    assert list(tmp_path.iterdir()) == [good]
+    monkeypatch.setattr(checkpoints, "require_finite", lambda *_: None)
+    path = broken.save(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"0071\.npz cannot be used: w holds NaN"):
+        Checkpoint.load(path, policy_only=True)
 
 
 def test_a_policy_needs_the_agent_alone(tmp_path):

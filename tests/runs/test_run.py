@@ -34,6 +34,13 @@ def folder(tmp_path):
     return folder
 
 
+def forget_checksums(folder):
+    """Leave a summary as older versions wrote it."""
+    values = json.loads(folder.summary.read_text())
+    del values["checksums"]
+    folder.summary.write_text(json.dumps(values, indent=2))
+
+
 def test_a_finished_run(folder):
     run = load_run(str(folder.path))
     assert run.config == resolve(TASK, "dfp", "small", {})
@@ -87,6 +94,7 @@ def test_no_run(tmp_path):
     ],
 )
 def test_damage_is_one_line_that_names_the_file(folder, name, old, new, message):
+    forget_checksums(folder)
     path = folder.path / name
     assert old in path.read_text()
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
@@ -97,8 +105,36 @@ def test_damage_is_one_line_that_names_the_file(folder, name, old, new, message)
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("eval.csv", "0.75", "0.25"),
+        ("train.csv", "9000,online,0.25", "9000,online,0.75"),
+        ("config.json", '"batch_size": 128', '"batch_size": 129'),
+        ("summary.json", "12000", "13000"),
+    ],
+)
+def test_a_digit_that_changed_after_the_end_is_noticed(folder, name, old, new):
+    path = folder.path / name
+    assert old in path.read_text()
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    run = load_run(folder.path)
+    assert run.damage.startswith(f"{path} was changed or damaged")
+    assert "\n" not in run.damage
+    folder.summary.unlink()
+    assert run.damage == ""  # a run under way keeps no checksums
+
+
+def test_line_ends_and_spaces_of_a_copy_do_not_matter(folder):
+    for path in (folder.eval_csv, folder.train_csv):
+        path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
+    folder.summary.write_text(json.dumps(json.loads(folder.summary.read_text())))
+    assert load_run(folder.path).damage == ""
+
+
 @pytest.mark.parametrize("name", ["eval.csv", "train.csv", "summary.json", "config.json"])
 def test_bytes_that_are_no_text_are_named(folder, name):
+    forget_checksums(folder)
     path = folder.path / name
     path.write_bytes(path.read_bytes().replace(b"0", b"\xff"))
     run = load_run(folder.path)

@@ -145,6 +145,41 @@ def test_other_prior_data_are_refused(data_file, dataset, workers, whole, tmp_pa
         trainer_of(tiny(data_file), folder, dataset, workers, data_id="others")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 7}, "says seed 7, but the run began with 0: put that back"),
+        ({"batch_size": 8}, "batch_size 8, but the run began with 16"),
+        ({"offline_steps": 50}, "offline_steps 50"),
+        ({"online_steps": 200}, "online_steps 200"),
+        ({"num_envs": 2}, "num_envs 2"),
+        ({"log_every": 8}, "log_every 8"),
+        ({"eval_episodes": 3}, "eval_episodes 3"),
+        ({"actor_hidden": (16, 8)}, "actor_hidden 16 8, but the run began with 16"),
+    ],
+)
+def test_a_config_edited_in_mid_run_is_refused(data_file, dataset, workers, whole, changes, words):
+    with pytest.raises(UserError, match=words):
+        trainer_of(tiny(data_file, **changes), whole[0], dataset, workers)
+
+
+def test_what_changes_no_number_may_be_edited(data_file, dataset, whole):
+    free = {"processes": 2, "video": True, "data": "elsewhere.npz", "loggers": ("wandb",)}
+    run = RunState(tiny(data_file, **free), whole[0], dataset, "data")
+    assert run.step == 150
+    run.close()
+
+
+def test_damaged_logs_do_not_cost_the_run(data_file, dataset, workers, whole, tmp_path):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    folder.eval_csv.write_bytes(whole[0].eval_csv.read_bytes().replace(b"offline", b"off1ine"))
+    trainer = trainer_of(tiny(data_file), folder, dataset, workers)
+    assert [remark.partition(" was")[0] for remark in trainer.remarks] == [str(folder.eval_csv)]
+    trainer.close()
+    assert_same_run((folder, trainer), whole)
+    assert b"off1ine" in (folder.path / "eval.csv.damaged").read_bytes()
+
+
 def test_another_simulator_is_noticed(data_file, dataset, whole, tmp_path):
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     meta, groups = checkpoints.load(checkpoints.latest(folder.checkpoints))

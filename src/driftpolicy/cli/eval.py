@@ -62,7 +62,7 @@ def _diagnose(agent: Any, task: Any, options: argparse.Namespace, seed: int, con
 
 
 def _evaluate(
-    rule: Any, task: Any, unfinished: Any, processes: int, seed: int, count: int
+    rule: Any, task: Any, unfinished: Any, processes: int, patience: float, seed: int, count: int
 ) -> list[Any]:
     """Run the episodes that an interrupted evaluation has left; interrupted, keep what is over."""
     from driftpolicy.progress import JobProgress
@@ -78,7 +78,7 @@ def _evaluate(
 
     try:
         with (
-            evaluation_workers(task, processes) as workers,
+            evaluation_workers(task, processes, patience) as workers,
             JobProgress("evaluating", count, unit="episodes") as progress,
         ):
             progress.update(len(over))
@@ -132,7 +132,9 @@ def run(options: argparse.Namespace) -> int:
     unfinished = UnfinishedEvaluation(path, seed=seed, best_of=options.best_of)
     processes = options.processes or config.processes
     try:
-        episodes = _evaluate(rule, task, unfinished, processes, seed, options.episodes)
+        episodes = _evaluate(
+            rule, task, unfinished, processes, config.environment_timeout, seed, options.episodes
+        )
     except KeyboardInterrupt:
         print("dfp: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -156,6 +158,7 @@ def run(options: argparse.Namespace) -> int:
                 episodes=options.video_episodes,
                 key=key,
                 label=config.method,
+                patience=config.environment_timeout,
             )
         outcomes = ", ".join("success" if e.success else "failure" for e in filmed)
         console.print(f"{out}: {outcomes}", highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from driftpolicy.envs.guard import guarded, require_finite, require_row
 from driftpolicy.errors import UserError
 
 
@@ -59,6 +60,9 @@ def episode_seed(*path: int) -> int:
 class Session:
     """An environment in the middle of an episode, whose state can be stored and restored exactly.
 
+    What the environment raises, and numbers that are none, become a UserError of one line that
+    says in which step of which episode.
+
     The state is the episode's seed and the actions so far: simulators are deterministic, so
     replaying them restores every hidden variable (solver warm starts, controller memory, time),
     whatever the simulator.
@@ -72,18 +76,36 @@ class Session:
         self._actions: list[np.ndarray] = []
 
     def reset(self, seed: int) -> Float32[np.ndarray, " observation"]:
-        """Start the episode of this seed."""
+        """Start the episode of this seed.
+
+        Raises:
+            UserError: if the environment fails, or its observation is no row of finite numbers.
+        """
         self._seed, self._actions = seed, []
-        self.observation = self.environment.reset(seed)
+        where = f"after the reset with seed {seed}"
+        with guarded(f"the environment failed in the reset with seed {seed}"):
+            observation = self.environment.reset(seed)
+        self.observation = self._checked(observation, 0.0, where)
         return self.observation
 
     def step(self, action: Float[np.ndarray, " action"]) -> Step:
-        """Make one control step; the action is rounded to float32, as it is stored."""
+        """Make one control step; the action is rounded to float32, as it is stored.
+
+        Raises:
+            UserError: if the environment fails, or gives numbers that are not finite.
+        """
         action = np.array(action, np.float32)
         self._actions.append(action)
-        outcome = self.environment.step(action)
-        self.observation = outcome.observation
+        step = f"step {len(self._actions)} of the episode with seed {self._seed}"
+        with guarded(f"the environment failed in {step}"):
+            outcome = self.environment.step(action)
+        self.observation = self._checked(outcome.observation, outcome.reward, f"after {step}")
         return outcome
+
+    def _checked(self, observation: np.ndarray, reward: float, where: str) -> np.ndarray:
+        require_row(observation, self.environment.observation_dim, where)
+        require_finite(observation, reward, where)
+        return observation
 
     def execute(self, actions: Float[np.ndarray, "steps action"]) -> list[Step]:
         """Run actions open-loop; the end of the episode discards what is left of them."""
@@ -109,13 +131,14 @@ class Session:
 
         Raises:
             UserError: if the replay does not reproduce the stored observation bit for bit, as when
-                the simulator's version has changed.
+                the simulator's version has changed, or more than the seed decides an episode.
         """
         observation = self.reset(int(state["seed"]))
         for action in state["actions"]:
             observation = self.step(action).observation
         if not np.array_equal(observation, state["observation"]):
             raise UserError(
-                "the simulator does not reproduce the checkpoint's episode: it was written with "
-                "other versions or on another kind of processor (compare with dfp doctor)"
+                "the environment does not reproduce the episode: the same seed and actions led "
+                "elsewhere, so either more than the seed decides its episodes, or it has changed, "
+                "or its versions or the kind of processor have (compare with dfp doctor)"
             )

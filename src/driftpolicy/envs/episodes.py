@@ -21,29 +21,35 @@ class EpisodeRunner:
 
     def __init__(self, make: Callable[[], Environment]):
         """Make an environment by calling ``make``."""
-        self.environment = make()
+        self._session = Session(make())
         self._reward, self._steps = 0.0, 0
 
     def sizes(self) -> dict[str, int]:
         """Return how many numbers there are in an observation and in an action."""
-        environment = self.environment
+        environment = self._session.environment
         return {"observations": environment.observation_dim, "actions": environment.action_dim}
 
     def reset(self, seed: int) -> np.ndarray:
-        """Start the episode of this seed and return its first observation."""
+        """Start the episode of this seed and return its first observation.
+
+        Raises:
+            UserError: as :meth:`driftpolicy.envs.base.Session.reset`.
+        """
         self._reward, self._steps = 0.0, 0
-        return self.environment.reset(seed)
+        return self._session.reset(seed)
 
     def execute(self, chunk: np.ndarray) -> np.ndarray | Episode:
-        """Run the chunk open-loop; return the next observation, or the episode if it ended."""
-        observation = np.empty(0)
-        for action in chunk:
-            observation, reward, terminated, truncated, success = self.environment.step(action)
-            self._reward += reward
-            self._steps += 1
-            if terminated or truncated:
-                return Episode(success, self._reward, self._steps)
-        return observation
+        """Run the chunk open-loop; return the next observation, or the episode if it ended.
+
+        Raises:
+            UserError: as :meth:`driftpolicy.envs.base.Session.step`.
+        """
+        steps = self._session.execute(chunk)
+        for step in steps:  # one after the other, as they were made
+            self._reward += step.reward
+        self._steps += len(steps)
+        last = steps[-1]
+        return Episode(last.success, self._reward, self._steps) if last.ended else last.observation
 
 
 class Played(NamedTuple):
@@ -63,7 +69,7 @@ class Played(NamedTuple):
 
 
 class Player:
-    """Training: an environment that plays episode after episode and can be stored in the middle."""
+    """Training: an environment that plays episode after episode and can return into the middle."""
 
     def __init__(self, make: Callable[[], Environment]):
         """Make an environment by calling ``make``."""
@@ -91,12 +97,8 @@ class Player:
             first=self.begin(next_seed) if last.ended else None,
         )
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Return what a checkpoint stores."""
-        return self._session.state()
-
     def load(self, state: dict[str, np.ndarray]) -> np.ndarray:
-        """Restore :meth:`state` and return the present observation.
+        """Restore :meth:`driftpolicy.envs.base.Session.state` and return its observation.
 
         Raises:
             UserError: as :meth:`driftpolicy.envs.base.Session.load`.

@@ -1,16 +1,19 @@
 """Objects in worker processes: environments that run in parallel, and nothing else.
 
 Workers are started fresh (not forked: JAX's threads would not survive that), import no JAX, ignore
-Ctrl-C (the parent decides when to stop) and end when their parent does, however it ends.
+Ctrl-C, SIGTERM and SIGHUP (the parent decides when to stop) and end when their parent does, however
+it ends and whatever they are doing.
 
 A call names the method by the function itself, as in ``workers.call(0, Player.begin, seed)``, so
 that a type checker compares arguments and result; the worker looks the method up by its name.
 """
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +29,17 @@ _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 _Parameters = ParamSpec("_Parameters")
 _DYING_S = 60.0  # a busy machine takes its time from a broken pipe to an exit code
+_SLICE_S = 1.0  # of waiting: what a suspended process misses counts as one
+_PARENTS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}  # signals that are for the parent alone
 
 
 def _serve(
     connection: Connection, factory: Callable[..., Any], arguments: tuple, keywords: dict[str, Any]
 ) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for number in _PARENTS:  # by a handler: programs that the environment starts do not inherit it
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS)
     target = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -41,18 +50,26 @@ def _serve(
                 reply = ("result", getattr(target, method)(*positional, **named))
             except UserError as error:
                 reply = ("user error", str(error))
-            except Exception:
+            except (Exception, SystemExit):
                 reply = ("error", traceback.format_exc())
             connection.send(reply)
     os._exit(0)  # without tearing down libraries that complain when they are
 
 
+def _end_with_parent() -> None:
+    """Wait for the parent's end, also while the object is at work."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(0)
+
+
 @contextlib.contextmanager
 def _inherited() -> Iterator[None]:
-    """Processes started here compute with one thread and never hear of Ctrl-C, from birth."""
+    """Processes started here compute with one thread and are deaf to signals, from birth."""
     resource_tracker.ensure_running()  # started by the first process otherwise; unblocks signals
     saved = {name: os.environ.get(name) for name in _THREADS}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS)
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # one environment, one core
     try:
         yield
@@ -62,7 +79,7 @@ def _inherited() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # a Ctrl-C meanwhile arrives now
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # a signal meanwhile arrives now
 
 
 class Workers(Generic[_Target]):
@@ -87,8 +104,12 @@ class Workers(Generic[_Target]):
             **keywords: of ``factory``.
         """
         context = multiprocessing.get_context("spawn")
+        self.patience: float | None = None
+        """Seconds to wait for any result before the workers are given up; None: for ever."""
         self._connections: list[Connection] = []
         self._processes = []
+        # Otherwise Python's own end waits for processes that ignore its SIGTERM.
+        atexit.register(self.close)
         with _inherited():
             for _ in range(count):
                 ours, theirs = context.Pipe()
@@ -114,6 +135,7 @@ class Workers(Generic[_Target]):
 
     def close(self) -> None:
         """End the processes; what they were doing is dropped."""
+        atexit.unregister(self.close)
         for connection in self._connections:
             connection.close()
         deadline = time.monotonic() + 1  # for all of them together
@@ -146,11 +168,11 @@ class Workers(Generic[_Target]):
         """Wait for at least one result, and return all that are there, as (worker, result).
 
         Raises:
-            UserError: what a worker raised as such, or that a worker was killed.
+            UserError: what a worker raised as such, that a worker was killed, or that none answers.
             RuntimeError: with the worker's traceback, for any other error in it.
         """
         results = []
-        for connection in wait(self._connections):
+        for connection in self._answered():
             assert isinstance(connection, Connection)
             worker = self._connections.index(connection)
             try:
@@ -163,6 +185,21 @@ class Workers(Generic[_Target]):
                 raise RuntimeError(f"in an environment process:\n{value}")
             results.append((worker, value))
         return results
+
+    def _answered(self) -> list[Any]:
+        """Wait for connections that can be read."""
+        if self.patience is None:
+            return wait(self._connections)
+        left = self.patience
+        while not (answered := wait(self._connections, min(left, _SLICE_S))):
+            left -= _SLICE_S
+            if left <= 0:
+                raise UserError(
+                    f"an environment has not answered for {self.patience:g} s: if it hangs, end "
+                    "what it waits for; if it is only slow, allow it more (--environment-timeout, "
+                    "or environment_timeout in the run's config.json)"
+                )
+        return answered
 
     def call(
         self,
@@ -212,8 +249,8 @@ class Workers(Generic[_Target]):
         self._processes[worker].join(timeout=_DYING_S)
         code = self._processes[worker].exitcode
         return UserError(
-            f"an environment process died (exit code {code}): out of memory, or killed; "
-            "continue with dfp resume, or use fewer processes"
+            f"an environment process died (exit code {code}): killed, out of memory, or ended by "
+            "the environment; if memory is short, use fewer processes"
         )
 
 
@@ -222,6 +259,8 @@ class InProcess(Generic[_Target]):
 
     def __init__(self, target: _Target):
         """Hold the object ``target``."""
+        self.patience: float | None = None
+        """As of :class:`Workers`, but nobody waits here."""
         self._target = target
         self._results: list[tuple[int, Any]] = []
 

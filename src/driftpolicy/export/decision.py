@@ -62,10 +62,11 @@ class Decision:
             return chunk
         low = _constant(self._scaling.action_low, chunk.ndim)
         high = _constant(self._scaling.action_high, chunk.ndim)
-        return jnp.clip(low + (chunk + 1.0) * (high - low) / 2.0, low, high)
+        least, greatest = (_constant(limit, chunk.ndim) for limit in self._scaling.limits)
+        return jnp.clip(low + (chunk + 1.0) * (high - low) / 2.0, least, greatest)
 
 
-def _constant(values: tuple[float, ...], rank: int) -> Array:
+def _constant(values: tuple[float, ...] | np.ndarray, rank: int) -> Array:
     return lift(jnp.asarray(values, jnp.float32), rank)
 
 

@@ -18,9 +18,13 @@ from driftpolicy.training.deciding import Decider
 _EVALUATION = 2  # names the stream of episode seeds; training's is another
 
 
-def evaluation_workers(task: Task, processes: int) -> Workers[EpisodeRunner]:
-    """Start processes to evaluate in, once per run."""
-    return Workers(processes, EpisodeRunner, environment_maker(task))
+def evaluation_workers(
+    task: Task, processes: int, patience: float | None = None
+) -> Workers[EpisodeRunner]:
+    """Start processes to evaluate in, once per run; ``patience`` as :class:`Workers` has it."""
+    workers = Workers(processes, EpisodeRunner, environment_maker(task))
+    workers.patience = patience or None
+    return workers
 
 
 def episode_seeds(seed: int, episodes: int) -> list[int]:

@@ -30,7 +30,11 @@ from driftpolicy.versions import versions
 
 
 def launch(
-    folders: Sequence[RunFolder], console: Console, *, max_minutes: float | None = None
+    folders: Sequence[RunFolder],
+    console: Console,
+    *,
+    max_minutes: float | None = None,
+    fresh_episode: bool = False,
 ) -> int:
     """Run what the folders' configs say, from their last checkpoints or from the start, to the end.
 
@@ -48,23 +52,21 @@ def launch(
     with contextlib.ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder.lock())
-        for folder in folders:
-            if folder.finished():
-                console.print(f"{folder.path} is finished: {folder.summary}")
-        folders = [folder for folder in folders if not folder.finished()]
+        folders = [folder for folder in folders if not _complete(folder, console)]
         if not folders:
             return 0
         configs = [folder.config() for folder in folders]
-        records, data = _open_runs(folders, configs, console, stack, stop)
+        records, data = _open_runs(folders, configs, console, stack, stop, fresh_episode)
         runs = [one.run for one in records]
         for run in runs:
             if run.step:
                 where = f"{run.folder.path}: continuing" if len(runs) > 1 else "Continuing"
-                console.print(f"{where} from step {run.step:,}", highlight=False)
+                fresh = " in a fresh episode" if fresh_episode and run.online else ""
+                console.print(f"{where} from step {run.step:,}{fresh}", highlight=False)
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
         for run, description in zip(runs, data, strict=True):
-            plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
+            _draw(run, console)
             if run.finished:
                 _finish(run, description, console)
         if not finished:
@@ -86,6 +88,7 @@ def _open_runs(
     console: Console,
     stack: contextlib.ExitStack,
     stop: Stop,
+    fresh_episode: bool,
 ) -> tuple[list[Records], list[dict[str, Any]]]:
     """Read the runs' data, start their processes, and bring each to where its folder says it is.
 
@@ -97,17 +100,53 @@ def _open_runs(
     for config, (prior, _) in zip(configs, loaded, strict=True):
         if id(prior) not in workers:
             task = config.configured_task(prior.scaling)
-            workers[id(prior)] = stack.enter_context(evaluation_workers(task, config.processes))
+            workers[id(prior)] = stack.enter_context(
+                evaluation_workers(task, config.processes, config.environment_timeout)
+            )
             require_fit(prior, workers[id(prior)])
     stack.enter_context(stop.listening())
     records = []
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
         sinks = open_sinks(config.loggers, folder.path, json.loads(config.to_json()))
-        run = RunState(config, folder, prior, data["crc32"])
+        run = RunState(config, folder, prior, data["crc32"], fresh_episode=fresh_episode)
         stack.callback(run.close)
         records.append(Records(run, workers[id(prior)], sinks))
         stack.callback(records[-1].close)
+        for remark in records[-1].remarks:
+            _warn(remark, console)
     return records, [data for _, data in loaded]
+
+
+def _complete(folder: RunFolder, console: Console) -> bool:
+    """Say that a run is finished; one whose small files are damaged ends once more.
+
+    Raises:
+        UserError: if there is no checkpoint from which they could be written again.
+    """
+    if not folder.finished():
+        return False
+    run = Run(folder.path)
+    if not run.damage:
+        console.print(f"{folder.path} is finished: {folder.summary}")
+        return True
+    if not run.checkpoints:
+        raise UserError(f"{run.damage} (there is no checkpoint to write it again from)")
+    _warn(f"{run.damage}; it is written again from the last checkpoint", console)
+    return False
+
+
+def _warn(remark: str, console: Console) -> None:
+    console.print(
+        f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def _draw(run: RunState, console: Console) -> None:
+    """Draw the curves, unless a log was damaged while the run went on."""
+    try:
+        plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
+    except UserError as error:
+        _warn(f"no curves: {error}", console)
 
 
 def _title(configs: Sequence[TrainConfig]) -> str:
@@ -133,6 +172,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
                 episodes=2,
                 label=config.method,
                 key=run.keys.evaluate,
+                patience=config.environment_timeout,
             )
             video = folder.video.name
         except UserError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from driftpolicy.errors import UserError
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import BlockSpec
+from driftpolicy.training.collection import TakenBack
 from driftpolicy.training.learner import Learner, Steps
 from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
@@ -90,12 +91,19 @@ class SideBySide:
                 attempt(run, records.write_due)
 
     def save(self) -> None:
-        """Write a checkpoint of every run in which nothing has gone wrong."""
+        """Write a checkpoint of every run in which nothing has gone wrong, or was taken back."""
         self.settle()
         for place, records in enumerate(self._records):
-            if records.run.error is None:
-                records.run.agent = self.learner.agent(place)
-                attempt(records.run, records.save)
+            run, failure = records.run, records.run.error
+            if failure is None or isinstance(failure, TakenBack):
+                run.agent = self.learner.agent(place)
+                run.error = None
+                attempt(run, records.save)
+            if isinstance(failure, TakenBack) and run.error is None:
+                run.error = UserError(
+                    f"{failure}; stopped with a checkpoint at step {run.step:,}, from where "
+                    f"dfp resume {run.folder.path} goes on"
+                )
 
 
 def attempt(run: RunState, action: Callable[[], None]) -> None:

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.agents import Agent
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import FREE_FIELDS, TrainConfig, first_difference, setting_text
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
 from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
-from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, tree_arrays
+from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.tasks.task import Task
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
-from driftpolicy.training.offline_from import copy_logs, load_offline_end, source_of
+from driftpolicy.training.offline_from import load_offline_end, source_of
 from driftpolicy.training.restore import new_agent, restore_agent
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.supply import Resident, Streamed, Supply
@@ -32,7 +33,15 @@ from driftpolicy.training.supply import Resident, Streamed, Supply
 class RunState:
     """One training run. ``step`` counts offline gradient steps, then online environment steps."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, prior: Prior, data_id: str):
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        prior: Prior,
+        data_id: str,
+        *,
+        fresh_episode: bool = False,
+    ):
         """Begin a run, or continue it from its last checkpoint.
 
         Args:
@@ -40,6 +49,7 @@ class RunState:
             folder: the run's; the caller holds its lock.
             prior: prior data; kept only if they are on the disk.
             data_id: identifies the prior data; a checkpoint made with others is refused.
+            fresh_episode: go on from a checkpoint in new episodes instead of in its own.
 
         Raises:
             UserError: if the last checkpoint is corrupted, of another version, or of other data or
@@ -54,8 +64,8 @@ class RunState:
         self.means = Means()
         self.error: UserError | None = None
         """What went wrong; the run goes no further."""
-        self.log_lengths = {"eval": 0, "train": 0}
-        """Bytes of the logs that belong to this state."""
+        self.logs: dict[str, bytes] = {}
+        """The contents of the logs that belong to this state; none yet at the beginning."""
         self.collection: Collection | None = None
         """The environments, once they are needed."""
         self._episodes: Mapping[str, np.ndarray] | None = None
@@ -64,6 +74,7 @@ class RunState:
         """The replay's marks at online steps whose gradient steps are still to be made."""
         self.dims = (prior.observation_dim, prior.action_dim)
         self._data_id = data_id
+        self._fresh_episode = fresh_episode
         self._scaling = prior.scaling
         self._control_rate = prior.control_rate
         self._ticked: float | None = None
@@ -133,9 +144,12 @@ class RunState:
         self.collection = Collection(self.config, self.task, self.replay)
         if self._episodes is None:
             self.collection.start()
+            return
+        if self._fresh_episode:
+            self.collection.restart(self._episodes)
         else:
             self.collection.load(self._episodes)
-            self._episodes = None
+        self._episodes = None
 
     def _supply(self, prior: Prior) -> Supply:
         c = self.config
@@ -147,11 +161,11 @@ class RunState:
         )
         return Streamed(prior, self.keys.update, self.windows, c.batch_size, blocks)
 
-    def checkpoint(self, log_lengths: Mapping[str, int]) -> Checkpoint:
+    def checkpoint(self, logs: Mapping[str, bytes]) -> Checkpoint:
         """Return everything that the run needs to go on from here.
 
         Args:
-            log_lengths: bytes of the logs, safely on disk.
+            logs: their contents, safely on disk.
         """
         return Checkpoint(
             config=self.config,
@@ -161,7 +175,7 @@ class RunState:
             wall_s=self.wall_s,
             last_eval=self.last_eval,
             means=self.means.state(),
-            csv_lengths=log_lengths,
+            logs=logs,
             observation_dim=self.dims[0],
             action_dim=self.dims[1],
             scaling=self._scaling,
@@ -184,16 +198,18 @@ class RunState:
             raise UserError(
                 f"the prior data are not those of checkpoint {path}; name the right file (--data)"
             )
-        if checkpoint.scaling != self._scaling:
+        if not self._scaled_as(checkpoint):
             raise UserError(
                 f"checkpoint {path} was made with other bounds of actions, or other observations: "
                 "has the environment's action space changed?"
             )
-        if checkpoint.config.agent != self.config.agent:
+        if differs := first_difference(self.config, checkpoint.config, FREE_FIELDS):
+            name, now, then = differs
             raise UserError(
-                f"checkpoint {path} was made with another config than {self.folder.path}"
+                f"{self.folder.config_file} says {name} {setting_text(now)}, but the run began "
+                f"with {setting_text(then)}: put that back, or train a new run"
             )
-        self._take_counters(checkpoint)
+        self._take_record(checkpoint, self.folder)
         self.replay.load(dict(checkpoint.replay))
         self.owed = list(checkpoint.owed_marks)
         if checkpoint.online:
@@ -207,18 +223,24 @@ class RunState:
             UserError: if it has not ended, or was made of other data or settings.
         """
         checkpoint = load_offline_end(self.config, source)
-        if checkpoint.data_id != self._data_id or checkpoint.scaling != self._scaling:
+        if checkpoint.data_id != self._data_id or not self._scaled_as(checkpoint):
             raise UserError(f"the offline phase of {source.path} was trained on other prior data")
-        self._take_counters(checkpoint)
-        copy_logs(checkpoint, source, self.folder)
+        self._take_record(checkpoint, source)
         return restore_agent(self.config, checkpoint, source.offline_end)
 
-    def _take_counters(self, checkpoint: Checkpoint) -> None:
+    def _scaled_as(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether a checkpoint's numbers mean the same as the prior data's."""
+        if self._scaling is None:
+            return checkpoint.scaling is None
+        return self._scaling.same_map(checkpoint.scaling)
+
+    def _take_record(self, checkpoint: Checkpoint, source: RunFolder) -> None:
+        """Take over the counters and the logs of a checkpoint of ``source``."""
         self.step = checkpoint.step
         self.wall_s = checkpoint.wall_s
         self.last_eval = None if checkpoint.last_eval is None else dict(checkpoint.last_eval)
         self.means = Means.load(checkpoint.means)
-        self.log_lengths = dict(checkpoint.csv_lengths)
+        self.logs = source.logs(checkpoint)
 
     def close(self) -> None:
         """End the environments and the reading of prior data."""

@@ -16,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 from driftpolicy.agents.decision import DecisionRule
 from driftpolicy.envs.base import Environment, Step
 from driftpolicy.envs.episodes import Episode, EpisodeRunner
+from driftpolicy.envs.guard import guarded
 from driftpolicy.envs.opengl import PACKAGES, no_opengl
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
@@ -65,7 +66,9 @@ class _Filmed:
 
     def frame(self, times: int = 1) -> None:
         if self.writer is not None:
-            image = add_caption(self.environment.render(), self.caption)
+            with guarded("the environment failed to draw itself"):
+                image = self.environment.render()
+            image = add_caption(image, self.caption)
             height, width = (_BLOCK * (side // _BLOCK) for side in image.shape[:2])
             for _ in range(times):
                 self.writer.append_data(image[:height, :width])
@@ -126,8 +129,12 @@ class FilmRunner(EpisodeRunner):
         self._film.writer.close()
 
 
-def film_workers(task: Task) -> Workers[FilmRunner]:
+def film_workers(task: Task, patience: float | None = None) -> Workers[FilmRunner]:
     """Start one process that can render, by ``MUJOCO_GL`` if set, else EGL, else OSMesa.
+
+    Args:
+        task: whose environment is drawn.
+        patience: as :class:`driftpolicy.envs.parallel.Workers` has it.
 
     Raises:
         UserError: if neither works, naming what to install.
@@ -138,6 +145,7 @@ def film_workers(task: Task) -> Workers[FilmRunner]:
     make = environment_maker(task, render_size=_SIZE)
     for backend in backends:
         workers = Workers(1, FilmRunner, task, make, backend)
+        workers.patience = patience or None
         try:
             workers.call(0, FilmRunner.reset, 0)
             return workers
@@ -158,6 +166,7 @@ def film(
     episodes: int,
     key: PRNGKeyArray,
     label: str,
+    patience: float | None = None,
 ) -> list[Episode]:
     """Film the first ``episodes`` evaluation episodes, one after the other, into ``out``.
 
@@ -165,11 +174,11 @@ def film(
     ``Q(s, a)`` of the chunk under way.
 
     Raises:
-        UserError: if nothing can be rendered or ``out`` cannot be written.
+        UserError: if nothing can be rendered, the environment fails, or ``out`` cannot be written.
     """
     decide = Decider(rule)
     results: list[Episode] = []
-    with film_workers(task) as workers:
+    with film_workers(task, patience) as workers:
         workers.call(0, FilmRunner.open, str(out), label)
         for episode, reset_seed in enumerate(episode_seeds(seed, episodes)):
             reply: np.ndarray | Episode = workers.call(0, FilmRunner.reset, reset_seed)

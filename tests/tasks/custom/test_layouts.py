@@ -258,6 +258,9 @@ def test_demonstrations_of_another_environment(tmp_path):
 
 def test_demonstrations_without_what_followed(tmp_path):
     assert_frames(read(write(tmp_path / "a.hdf5", demonstrations(following=False))))
+    arrays = demonstrations() | {f"data/demo_7/next_obs/{part}": np.zeros(0) for part in "ab"}
+    message = refusal(write(tmp_path / "c.hdf5", arrays))
+    assert "next_obs/a, next_obs/b have shape (0, 2), the observations (4, 2)" in message
     path = write(tmp_path / "b.hdf5", {"data/x": np.zeros(3)})
     assert "no data/demo_0/actions, so no demonstration" in refusal(path)
 

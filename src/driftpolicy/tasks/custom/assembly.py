@@ -1,5 +1,6 @@
 """From what a format finds to episodes that fit each other; what does not fit is named."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -114,7 +115,7 @@ def _with_last(
         return _without_last(where, episode.name, parts)
     last = _join(where, episode.name, following)
     require_numbers(where, episode.name, listing(after), last)
-    last = last.reshape(len(last), -1)
+    last = _as_rows(last)
     if len(last) != steps or last.shape[1:] != parts["observations"].shape[1:]:
         raise UserError(
             f"{where}: {episode.name}: {listing(after)} have shape {last.shape}, the observations "
@@ -156,7 +157,12 @@ def _join(where: str, episode: str, columns: Mapping[str, np.ndarray]) -> np.nda
                 f"{where}: {episode}: {name} has shape {values.shape} of {values.dtype}, not [T, n]"
                 " of numbers"
             )
-    return np.concatenate([values.reshape(len(values), -1) for values in columns.values()], axis=1)
+    return np.concatenate([_as_rows(values) for values in columns.values()], axis=1)
+
+
+def _as_rows(values: np.ndarray) -> np.ndarray:
+    """Return an array as ``[T, n]``, also for T = 0."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def _alike(

@@ -34,7 +34,7 @@ def check_recording(
         action_high=facts.action_high,
     )
     found = check_episodes(recording.trajectories, demands)
-    return [*_environment(recording, facts), *found]
+    return [*found, *_environment(recording, facts)]
 
 
 def _environment(recording: Recording, facts: Facts) -> Iterator[Finding]:
@@ -48,4 +48,9 @@ def _environment(recording: Recording, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "the environment is not deterministic: the same seed and actions gave another episode; "
             "such a run cannot be repeated, nor resumed in mid-episode"
+        )
+    if not facts.seeded:
+        yield Finding(
+            "the environment's first observation is the same for every seed: if episodes are to "
+            "differ, its reset must use the seed, or all evaluation episodes may be one"
         )

@@ -160,7 +160,9 @@ def scaling_of(observations: np.ndarray, actions: np.ndarray, task: Task, facts:
     low, high = facts.action_low, facts.action_high
     if task.custom.action_bounds == "data":
         low, high = actions.min(axis=0), actions.max(axis=0)
-    bad = np.flatnonzero(~np.isfinite(low) | ~np.isfinite(high) | (low >= high))
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        least, greatest = low.astype(np.float32), high.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest) | (least >= greatest))
     if len(bad) and task.custom.action_bounds == "data":
         raise UserError(
             f"number {bad[0]} of the data's actions is always {low[bad[0]]:g}: the data give it no "
@@ -179,8 +181,8 @@ def scaling_of(observations: np.ndarray, actions: np.ndarray, task: Task, facts:
     return Scaling(
         observation_mean=_numbers(mean),
         observation_deviation=_numbers(deviation),
-        action_low=_numbers(low),
-        action_high=_numbers(high),
+        action_low=tuple(low.astype(np.float64).tolist()),
+        action_high=tuple(high.astype(np.float64).tolist()),
     )
 
 

@@ -1,12 +1,12 @@
 """The environment of a user, in the agent's units."""
 
-import gymnasium
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from driftpolicy.envs.base import Step
+from driftpolicy.envs.guard import guarded, require_row
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.custom.opening import control_rate_of, one_line, open_environment
+from driftpolicy.tasks.custom.opening import control_rate_of, open_environment
 from driftpolicy.tasks.custom.success import reported_success
 from driftpolicy.tasks.task import Task
 
@@ -70,6 +70,8 @@ class GymnasiumEnvironment:
         return Step(seen, float(reward), terminated, truncated and not terminated, self._success)
 
     def _observe(self, raw: np.ndarray) -> np.ndarray:
+        # Before it is scaled, which would spread a single number over all of them.
+        require_row(raw, self.observation_dim, f"after {self._steps} steps of {self._name}")
         scaling = self._settings.scaling
         return np.array(raw, np.float32) if scaling is None else scaling.observations(raw)
 
@@ -79,10 +81,8 @@ class GymnasiumEnvironment:
         Raises:
             UserError: if it makes none.
         """
-        try:
+        with guarded(f"{self._name} cannot draw itself"):
             image = self._environment.render()
-        except gymnasium.error.Error as error:
-            raise UserError(one_line(error)) from None
         if not isinstance(image, np.ndarray):
             raise UserError(
                 f"{self._name} gives no images: its function must take render_mode and pass it on"

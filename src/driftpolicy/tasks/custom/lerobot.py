@@ -25,6 +25,7 @@ from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
 
 STATE, ACTION, REWARD, SUCCESS = "observation.state", "action", "next.reward", "next.success"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
+_LONG = 1000  # characters that no path within a dataset has
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done")
 
 
@@ -143,8 +144,8 @@ def _index(path: Path, info: dict[str, Any]) -> list[tuple[int, int, Path]]:
         index = []
         for number, length, place in entries:
             file = os.path.normpath(info["data_path"].format(**place))
-            if os.path.isabs(file) or file.startswith(".."):
-                raise ValueError(f"its data_path leads out of the folder: {in_brief(file, 60)}")
+            if os.path.isabs(file) or file.startswith("..") or len(file) > _LONG:
+                raise ValueError(f"its data_path leads nowhere in it: {in_brief(file, 60)}")
             index.append((number, length, path / file))
         if len({number for number, _, _ in index}) < len(index):
             raise ValueError("an episode is listed twice")

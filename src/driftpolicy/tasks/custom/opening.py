@@ -6,15 +6,14 @@ takes one, else with nothing.
 """
 
 import inspect
-import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
+from driftpolicy.envs.guard import one_line
 from driftpolicy.envs.opengl import with_opengl_or_without
 from driftpolicy.errors import UserError
 from driftpolicy.importing import load_module
@@ -33,7 +32,7 @@ def open_environment(name: str, limit: int | None = None) -> Any:
         environment = with_opengl_or_without(lambda: _open(name, limit))
     except UserError:
         raise
-    except Exception as error:  # the user's code, or a package's
+    except (Exception, SystemExit) as error:  # the user's code, or a package's
         raise UserError(f"cannot make {name}: {one_line(error)}") from None
     for what in ("observation", "action"):
         space = getattr(environment, f"{what}_space", None)
@@ -71,13 +70,6 @@ def _registered(name: str, limit: int | None) -> Any:
         options: dict[str, Any] = {"render_mode": _IMAGES} if _IMAGES in modes else {}
         options |= {"max_episode_steps": limit} if limit else {}
         return gymnasium.make(name, disable_env_checker=True, **options)
-
-
-def one_line(error: Exception) -> str:
-    """Return an error of a user's code in one line, with the place where it was raised."""
-    text = " ".join(str(error).split())
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {text} ({Path(where.filename).name}, line {where.lineno})"
 
 
 def control_rate_of(environment: Any) -> float | None:

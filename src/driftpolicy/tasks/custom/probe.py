@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from driftpolicy.envs.guard import guarded, require_finite
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.custom.opening import control_rate_of, one_line, open_environment
+from driftpolicy.tasks.custom.opening import control_rate_of, open_environment
 from driftpolicy.tasks.custom.success import reported_success
 from driftpolicy.tasks.task import Task
 
@@ -28,6 +29,8 @@ class Facts(NamedTuple):
     """Whether ``info`` says when the task is done."""
     deterministic: bool
     """Whether the same seed and actions gave the same trajectory twice."""
+    seeded: bool = True
+    """Whether two seeds gave two first observations."""
 
 
 def probe(task: Task) -> Facts:
@@ -41,18 +44,19 @@ def probe(task: Task) -> Facts:
     space = environment.action_space
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     middle = ((low.clip(-1e3, 1e3) + high.clip(-1e3, 1e3)) / 2).astype(space.dtype)
-    try:
+    with guarded(f"cannot run {task.environment}"):
         once, reported = _try(environment, middle, 5)
         again, _ = _try(environment, middle, 5)
         if not reported:  # perhaps at the end of an episode only
             _, reported = _try(environment, middle, _LONG)
-    except Exception as error:  # the user's code
-        raise UserError(f"cannot run {task.environment}: {one_line(error)}") from None
+        elsewhere, _ = _try(environment, middle, 0, seed=1)
     expected = environment.observation_space.shape
     if once[0].shape != expected:
         raise UserError(
             f"{task.environment}: an observation has shape {once[0].shape}, its space {expected}"
         )
+    for step, observation in enumerate(once):
+        require_finite(observation, 0.0, f"of {task.environment} after {step} steps")
     rate = control_rate_of(environment)
     environment.close()
     same = all(map(np.array_equal, once, again)) and len(once) == len(again)
@@ -63,12 +67,15 @@ def probe(task: Task) -> Facts:
         control_rate=rate,
         reports_success=reported,
         deterministic=same,
+        seeded=not np.array_equal(once[0], elsewhere[0]),
     )
 
 
-def _try(environment: Any, action: np.ndarray, steps: int) -> tuple[list[np.ndarray], bool]:
+def _try(
+    environment: Any, action: np.ndarray, steps: int, *, seed: int = 0
+) -> tuple[list[np.ndarray], bool]:
     """Return the observations of an episode's start, and whether ``info`` speaks of success."""
-    observation, _ = environment.reset(seed=0)
+    observation, _ = environment.reset(seed=seed)
     seen, reported = [np.array(observation)], False
     for _ in range(steps):
         observation, _, terminated, truncated, info = environment.step(action)
