@@ -6,6 +6,8 @@ import http.server
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -195,6 +197,23 @@ def test_inspect_refuses_in_one_line(file, tmp_path, capsys):
     assert rows["checks"] == "refused: it was collected in cube-single, not in cube-double"
     assert "at the goal" not in rows
     assert "unknown task" in fails(capsys, "inspect", str(file), "--task", "cube")
+
+
+@pytest.mark.slow
+def test_a_full_disk_and_a_reader_that_left(file):
+    """Each in one process, since it is at the end that Python writes what is left."""
+    words = [sys.executable, "-m", "driftpolicy.cli", "data", "inspect", str(file)]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "dfp: cannot write: No space left on device\n",
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as broken:
+        ended = subprocess.run(words, stdout=broken, stderr=subprocess.PIPE, text=True)
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ COMMANDS = {
     "tasks": "list the tasks",
     "doctor": "check versions, devices and rendering",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,22 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, or 2 for a user's mistake, printed in a line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if os.path.expanduser("~") == "~":
-            raise UserError("this user has no home folder: set HOME to one")
-        parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
-        parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
-        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-        for name, summary in COMMANDS.items():
-            command = commands.add_parser(name, help=summary, description=summary.capitalize())
-            if arguments[:1] == [name]:
-                module = importlib.import_module(f"driftpolicy.cli.{name}")
-                module.configure(command)
-                if hasattr(module, "look_ahead"):
-                    module.look_ahead(command, arguments[1:])
-                command.set_defaults(run=module.run)
-        options = parser.parse_args(arguments)
-        status = options.run(options)
-        Lasting(sys.stdout).flush()  # what cannot be written must not fail when Python ends
+        status = _run(arguments)
+        sys.stdout.flush()  # now, when it can still be said that the disk is full
         return status
     except FieldError as error:
         return _say(f"{flag(error.field)} must be {error.meaning}, not {error.value}", 2)
@@ -68,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_output(sys.stdout)
         return 0
     except OSError as error:
+        if error.errno in _FULL:
+            drop_output(sys.stdout)
+            return _say(f"cannot write: {error.strerror}", 2)
         if error.filename is None:  # not about a file that was named
             raise
         name = in_brief(str(error.filename), 60)
@@ -76,6 +66,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"cannot use {name}: {error.strerror}", 2)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command and return its exit status."""
+    if os.path.expanduser("~") == "~":
+        raise UserError("this user has no home folder: set HOME to one")
+    parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
+    parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize())
+        if arguments[:1] == [name]:
+            module = importlib.import_module(f"driftpolicy.cli.{name}")
+            module.configure(command)
+            if hasattr(module, "look_ahead"):
+                module.look_ahead(command, arguments[1:])
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    return options.run(options)
 
 
 def _say(line: str, status: int) -> int:

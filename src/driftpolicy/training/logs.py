@@ -106,7 +106,8 @@ class _TensorBoard:
         """Record it as a GIF of half the size, the only moving image that TensorBoard shows."""
         import imageio.v2 as imageio
 
-        with imageio.get_reader(path) as reader:
+        reader: Any = imageio.get_reader(path)
+        with reader:
             milliseconds: Any = 1000 / reader.get_meta_data()["fps"]
             frames = [np.asarray(frame)[::2, ::2] for frame in reader]
         gif = imageio.mimwrite("<bytes>", frames, format="GIF", duration=milliseconds, loop=0)  # type: ignore[arg-type]

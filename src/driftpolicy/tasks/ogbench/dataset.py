@@ -151,6 +151,12 @@ def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:
     """
     arrays = read_arrays(path)
     simulator = _against_scene(task, path, arrays) if task else None
+    for name, dimensions in (("observations", 2), ("actions", 2), ("terminals", 1)):
+        if arrays[name].ndim != dimensions:
+            raise UserError(f"{path}: {name} has shape {arrays[name].shape}")
+    with np.errstate(over="ignore"):  # becomes infinity, which is named
+        for name in ("observations", "actions"):
+            arrays[name] = np.ascontiguousarray(arrays[name], np.float32)
     broken = _broken(arrays, ("observations", "actions", *(("qpos",) if task else ())))
     found = leave_out(
         {name: text for name, (_, text) in broken.items()},
@@ -172,8 +178,8 @@ def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:
     demands = Demands(action_low=-ones, action_high=ones, rewards="goal")
     found += check_episodes(_episodes(arrays), demands)
     columns = {
-        "observations": np.ascontiguousarray(arrays["observations"], np.float32),
-        "actions": np.clip(np.ascontiguousarray(arrays["actions"], np.float32), -1.0, 1.0),
+        "observations": arrays["observations"],
+        "actions": np.clip(arrays["actions"], -1.0, 1.0),
         "last": arrays["terminals"].astype(bool),
     }
     columns |= {name: arrays[name] for name in ("rewards", "masks") if task}

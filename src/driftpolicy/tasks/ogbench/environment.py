@@ -62,7 +62,7 @@ def sparse_rewards(rewards: Any) -> Float32[np.ndarray, "*steps"]:
 class OGBenchEnvironment:
     """One of OGBench's tasks: the reward is minus the number of things out of place.
 
-    That of a sparse task is -1 as long as there is any, and 0 then.
+    That of a sparse task is -1, and 0 once nothing is.
     """
 
     def __init__(self, task: Task, render_size: int):

@@ -49,7 +49,7 @@ def summarise(path: Path) -> Summary:
         UserError: if the file is missing, truncated, or no OGBench dataset.
     """
     data = read_arrays(path)
-    rows = {name: len(data.get(name, ())) for name in REQUIRED}
+    rows = {name: data[name].shape[0] if data[name].ndim else 0 for name in REQUIRED}
     if len(set(rows.values())) != 1 or not rows["observations"]:
         counts = ", ".join(f"{name} {count}" for name, count in rows.items())
         raise UserError(f"{path} is not an OGBench dataset: its arrays differ in rows ({counts})")

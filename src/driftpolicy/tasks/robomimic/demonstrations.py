@@ -158,7 +158,8 @@ class DemoFile:
         for key in () if unseen else OBSERVATION_KEYS:
             following = arrays.get(f"next_obs/{key}", np.zeros((0, arrays[f"obs/{key}"].shape[1])))
             pieces.append(np.concatenate([arrays[f"obs/{key}"], following[-1:]]))
-        observations = np.concatenate(pieces, axis=1, dtype=np.float32) if pieces else None
+        with np.errstate(over="ignore"):  # becomes infinity, which is named
+            observations = np.concatenate(pieces, axis=1, dtype=np.float32) if pieces else None
         return Demo(
             name=name,
             actions=arrays["actions"],
