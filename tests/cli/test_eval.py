@@ -8,7 +8,8 @@ import pytest
 from driftpolicy.cli import main
 from driftpolicy.config import resolve
 from driftpolicy.progress import JobProgress
-from driftpolicy.runs.checkpoints import Checkpoint, tree_arrays
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.scaling import Scaling
 from driftpolicy.training import evaluation
 from driftpolicy.training.restore import new_agent
