@@ -1,5 +1,6 @@
 """What MkDocs calls while it builds the site: more files, their place in the menu, their links."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from mkdocs.structure.pages import Page
 
 _ORIGINS: dict[str, Path] = {}
 """By the address of a page, the text in the repository that it shows."""
+_FOLDERS: set[Path] = set()
+"""Folders with a page in HTML and what it needs, which the site has as they are."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -19,6 +22,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     entrances = [repository.ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
     reached = repository.reachable([*written, *entrances, repository.ROOT / "CHANGELOG.md"])
     _ORIGINS.clear()
+    _FOLDERS.clear()
+    _FOLDERS.update(path.parent for path in reached if path.suffix == ".html")
     for path in sorted(reached):
         there, _, heading = repository.address(path).partition("#")
         if path.suffix == ".md":
@@ -41,6 +46,13 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     if here not in _ORIGINS:
         return markdown
     return repository.rewrite(markdown, _ORIGINS[here], here)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Copy the folders that are pages by themselves."""
+    for folder in _FOLDERS:
+        there = Path(config.site_dir) / folder.relative_to(repository.ROOT)
+        shutil.copytree(folder, there, dirs_exist_ok=True)
 
 
 def _filled(entry: Any, files: Files) -> Any:

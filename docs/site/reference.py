@@ -110,7 +110,7 @@ def _table(group: argparse._ArgumentGroup) -> Iterator[str]:
         text = (action.help or "").replace("%%", "%")
         match = _DEFAULT.match(text)
         meaning, default = (match["meaning"], match["default"]) if match else (text, "")
-        yield f"| {_spelling(action)} | {_plain(meaning)} | {_plain(default)} |"
+        yield f"| {_spelling(action)} | {_plain(meaning.rstrip('; '))} | {_plain(default)} |"
     yield ""
 
 

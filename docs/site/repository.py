@@ -47,9 +47,13 @@ def address(path: Path) -> str:
 
 
 def linked(path: Path) -> Iterator[Path]:
-    """Yield what a page of the repository links to, or a folder's page lists."""
+    """Yield what a page of the repository links to, or a folder's page lists.
+
+    Of the folders in a folder these are the ones with a text of their own.
+    """
     if path.is_dir():
-        yield from (each for each in sorted(path.iterdir()) if each.name[0] not in "._")
+        inside = (each for each in sorted(path.iterdir()) if each.name[0] not in "._")
+        yield from (each for each in inside if each.is_file() or (each / "README.md").is_file())
     elif path.suffix == ".md":
         for line in _prose(path.read_text(encoding="utf-8")):
             for match in _LINK.finditer(line):

@@ -93,8 +93,8 @@ def resume(
     Args:
         *paths: the runs' folders.
         max_minutes: stop with checkpoints after so many minutes.
-        fresh_episode: begin new episodes instead of going on in the middle of the stored ones,
-            which an environment that is not deterministic does not reproduce.
+        fresh_episode: begin new episodes instead of going on in the middle of those stored, which
+            an environment that is not deterministic does not reproduce.
         console: where progress is shown; by default the terminal.
 
     Raises:

@@ -91,6 +91,9 @@ def find_checkpoint(path: str | Path) -> Path:
     Raises:
         UserError: if there is none.
     """
-    if isinstance(path, str) and path.startswith(PREFIX):
-        return pull_policy(path)
-    return checkpoint_of(Path(path))
+    return pull_policy(str(path)) if is_remote(path) else checkpoint_of(Path(path))
+
+
+def is_remote(path: str | Path) -> bool:
+    """Tell whether this names a repository of the Hub, ``hf://owner/name``."""
+    return isinstance(path, str) and path.startswith(PREFIX)

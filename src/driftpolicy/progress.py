@@ -1,11 +1,12 @@
 """Progress of one job: a bar on a terminal, now and then a plain line elsewhere."""
 
+import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +22,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+_Result = TypeVar("_Result")
 WINDOW_S = 60.0
 """The rate is the mean over the last so many seconds ..."""
 POINTS = 10
@@ -79,6 +81,44 @@ def busy(label: str, *, stream: Any = None) -> Iterator[None]:
         yield
 
 
+class Lasting:
+    """A text file that outlives its reader: what can be written no more is dropped.
+
+    A pipe's reader that has gone and a terminal that was closed end no job.
+    """
+
+    def __init__(self, file: Any, lost: Callable[[OSError], None] = lambda _: None):
+        """Write to ``file``; ``lost`` is told when that fails."""
+        self._file = file
+        self._lost = lost
+
+    def write(self, text: str) -> int:
+        """Write, or drop what cannot be written."""
+        return self._try(lambda: self._file.write(text), len(text))
+
+    def flush(self) -> None:
+        """Flush, or drop what cannot be written."""
+        self._try(self._file.flush, None)
+
+    def _try(self, action: Callable[[], _Result], otherwise: _Result) -> _Result:
+        try:
+            return action()
+        except OSError as error:
+            drop_output(self._file)
+            self._lost(error)
+            return otherwise
+
+    def __getattr__(self, name: str) -> Any:
+        """Return everything else that the file has."""
+        return getattr(self._file, name)
+
+
+def drop_output(file: Any) -> None:
+    """Let what a file still has to write go nowhere, so that it does not fail when Python ends."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), file.fileno())
+
+
 class JobProgress:
     """Shows how far a job is, its rate and the time left. Use as a context manager.
 
@@ -99,7 +139,7 @@ class JobProgress:
         self._total = total
         self._done: int | None = None
         self._points: deque[tuple[float, int]] = deque()
-        self._stream = stream or sys.stderr
+        self._stream: Any = Lasting(stream or sys.stderr)
         self._printed = time.monotonic()
         self._bar: Progress | None = None
         console = Console(file=self._stream)

@@ -21,7 +21,9 @@ from driftpolicy.config import TrainConfig
 from driftpolicy.flags import flag
 from driftpolicy.runs.run import Summary
 from driftpolicy.runs.tables import EVAL_COLUMNS
+from tests.chromium import launched, needs_chromium
 from tests.docs.pages import CHECKOUT
+from tests.waiting import PATIENCE
 
 DOCS = CHECKOUT / "docs"
 
@@ -118,14 +120,20 @@ class Page(HTMLParser):
             self.fetched += [given[name] for name in ("src", "href") if name in given]
 
 
-@pytest.mark.slow
-def test_the_site_is_complete_and_needs_no_network(tmp_path):
-    """Strict: MkDocs refuses a page outside of the menu, a dead link, a dead reference."""
-    config = load_config(str(CHECKOUT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Build strictly: MkDocs refuses a page outside of the menu, a dead link, a dead reference."""
+    folder = tmp_path_factory.mktemp("site")
+    config = load_config(str(CHECKOUT / "mkdocs.yml"), site_dir=str(folder), strict=True)
     config.plugins.run_event("startup", command="build", dirty=False)
     build(config)
     config.plugins.run_event("shutdown")
-    pages = {path: Page(path) for path in tmp_path.rglob("*.html") if path.name != "404.html"}
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_has_no_dead_link_and_fetches_nothing_from_elsewhere(site):
+    pages = {path: Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
     assert len(pages) > 40
     for path, page in pages.items():
         assert not [each for each in page.fetched if re.match(r"(https?:)?//", each)]
@@ -137,5 +145,29 @@ def test_the_site_is_complete_and_needs_no_network(tmp_path):
             assert target.exists(), f"{path}: {link}"
             if anchor and target in pages:
                 assert anchor in pages[target].ids, f"{path}: {link}"
-    for style in tmp_path.rglob("*.css"):
+    for style in site.rglob("*.css"):
         assert not re.search(r"url\(\W*https?:|@import", style.read_text()), style
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@needs_chromium
+def test_it_can_be_read_and_searched_from_disk_on_a_phone_and_on_a_desk(site):
+    names = ("index", "tutorial", "formats", "notebooks/field", "reference/commands/train")
+    troubles, requests = [], []
+    with launched() as browser:
+        for width in (390, 1280):
+            context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
+            context.set_default_timeout(1000 * PATIENCE)
+            tab = context.new_page()
+            tab.on("pageerror", lambda error: troubles.append(str(error)))
+            tab.on("request", lambda request: requests.append(request.url))
+            for name in names:
+                tab.goto((site / f"{name}.html").as_uri())
+                wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                assert wide <= 0, name
+        tab.click(".md-search__input")
+        tab.keyboard.type("anchor", delay=30)
+        tab.wait_for_selector(".md-search-result__item")
+    assert troubles == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []

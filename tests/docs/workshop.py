@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -138,7 +139,8 @@ class Workshop:
             for words in commands.commands(block.text):
                 self.shell(commands.fill(words, VALUES))
         elif block.language == "python":
-            exec(compile(block.text, str(block), "exec"), self._namespace(block.page))
+            with jax.numpy_rank_promotion("allow"):  # as it is where users run it
+                exec(compile(block.text, str(block), "exec"), self._namespace(block.page))
         elif block.language == "toml":
             (self.folder / "width.toml").write_text(block.text)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import socket
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 import driftpolicy
 from driftpolicy.cli import main
 from driftpolicy.data.files import write_npz
+from driftpolicy.deploy import Policy
 from driftpolicy.errors import UserError
 from driftpolicy.hub.card import policy_card, published
 from driftpolicy.hub.client import Place
@@ -69,7 +71,7 @@ def test_a_published_policy_decides_as_the_run(hub: Hub, run, capsys):
         np.testing.assert_array_equal(chunk, ours.act(observation, seed=3))
     files = hub.commits[f"models/{NAME}"][-1]
     assert sorted(files) == [
-        "README.md", "checkpoints/step-0000000012.npz", "config.json", "eval.csv",
+        "README.md", "checkpoints/step-0000000012.npz", "config.json", "eval.csv", "summary.json",
     ]  # fmt: skip
     assert not any(b"/somebody" in content for content in files.values())
     assert b"replay/observations" not in files["checkpoints/step-0000000012.npz"]
@@ -77,6 +79,26 @@ def test_a_published_policy_decides_as_the_run(hub: Hub, run, capsys):
     for words in (f'"hf://{NAME}"', "| offline | 12 | 25.0 | 5 to 70 | 4 | -9.5 |", "jax 0.10.2"):
         assert words in card
     assert "| origin | collected |" in card
+
+
+def test_commands_take_a_policy_of_the_hub(hub: Hub, run, capsys):
+    assert main(["hub", "push", str(run), NAME]) == 0
+    pytest.importorskip("onnx", reason="needs the extra export")
+    assert main(["export", f"hf://{NAME}", "policy.onnx", "--states", "4"]) == 0
+    assert "checkpoint of step 12" in capsys.readouterr().out
+    assert Policy("policy.onnx").metadata.data["origin"] == "collected"
+    assert "no repository me/nothing" in one_line(capsys, "eval", "hf://me/nothing")
+
+
+def test_no_environment_from_the_hub_is_run(hub: Hub, run, capsys):
+    path = latest(run / "checkpoints")
+    checkpoint = Checkpoint.load(path)
+    config = dataclasses.replace(checkpoint.config, task="gymnasium:trap:make")
+    dataclasses.replace(checkpoint, config=config).write(path)
+    assert main(["hub", "push", str(run), NAME]) == 0
+    capsys.readouterr()
+    assert "nothing from the Hub chooses code" in one_line(capsys, "eval", f"hf://{NAME}")
+    driftpolicy.load_policy(f"hf://{NAME}")
 
 
 def test_a_commit_stays_what_it_is(hub: Hub, run):
@@ -228,6 +250,12 @@ def test_no_folder_of_this_machine_is_published(run):
     assert "/home/me" not in published(config).to_json()
     assert published(config).task == "gymnasium:arm.py:make"
     assert published(load_run(run).config).task == load_run(run).config.task
+
+
+def test_without_the_extra(run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for words in (("hub", "push", run, NAME), ("data", "pull", NAME)):
+        assert "uv sync --extra hub" in one_line(capsys, *words)
 
 
 def test_places():

@@ -190,6 +190,41 @@ def test_an_agent_that_is_not_finite_is_neither_written_nor_read(tmp_path, monke
         Checkpoint.load(path, policy_only=True)
 
 
+def test_logs_are_kept_to_the_byte(tmp_path):
+    logs = {"eval": b"step\r\n", "train": b""}
+    back = Checkpoint.load(a_checkpoint(logs=logs).save(tmp_path))
+    assert back.logs == logs
+    assert back.csv_lengths == {"eval": 6, "train": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("step", "70", "its step is '70'"),
+        ("online", 1, "its online is 1"),
+        ("dims", [9], "zip"),
+        ("dims", [9, 1.0], "its dims is"),
+        ("wall_s", None, "its wall_s is None"),
+        ("last_eval", [], "its last_eval is"),
+        ("means", {"sums": {}}, "'counts'"),
+        ("means", {"sums": {"loss": "x"}, "counts": {"loss": 1}}, "sums"),
+        ("means", {"sums": {"loss": 0.5}, "counts": {}}, "other sums than counts"),
+        ("control_rate", "20", "its control_rate is"),
+        ("config", "{", "config is damaged"),
+        ("scaling", {"observation_mean": [0.0]}, "1 numbers of observation_mean"),
+        ("scaling", {"observation_mean": [0.0] * 9}, "scaling is damaged"),
+        ("version", "2", "its version is '2'"),
+    ],
+)
+def test_meta_data_of_another_type_are_named(tmp_path, name, value, words):
+    meta, groups = a_checkpoint()._stored()
+    path = checkpoints.save(tmp_path, 70, meta | {name: value}, groups)
+    with pytest.raises(UserError, match=words) as raised:
+        Checkpoint.load(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_policy_needs_the_agent_alone(tmp_path):
     path = a_checkpoint().save(tmp_path)
     policy = Checkpoint.load(path, policy_only=True)
@@ -214,7 +249,7 @@ def test_an_older_checkpoint_has_a_policy_but_is_not_continued(tmp_path, monkeyp
 
 def test_what_is_no_checkpoint_of_a_run_is_named(tmp_path):
     path = save(tmp_path, agent={"a": np.ones(1)})
-    with pytest.raises(UserError, match=r"step-0000000003\.npz does not hold a run: 'dims'"):
+    with pytest.raises(UserError, match=r"step-0000000003\.npz does not hold a run: 'config'"):
         Checkpoint.load(path)
     (tmp_path / "step-old.npz").touch()
     assert checkpoints.list_checkpoints(tmp_path) == [path]

@@ -1,7 +1,9 @@
 """A run as its folder shows it: complete, under way, kept as evidence, or damaged."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -148,3 +150,22 @@ def test_a_summary_may_say_less_or_more(folder):
     folder.summary.write_text("[]")
     with pytest.raises(UserError, match="is no summary of a run"):
         _ = Run(folder.path).summary
+
+
+def test_a_run_removes_what_killed_processes_left(folder):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = [
+        folder.path / f".eval.csv.{gone.pid}.tmp",
+        folder.checkpoints / f".step-0000000001.npz.{gone.pid}.tmp",
+        folder.path / f".summary.json.{os.getpid()}.tmp",
+    ]
+    kept = [
+        folder.path / f".policy.onnx.{os.getppid()}.tmp",
+        folder.path / ".notes.tmp",
+        folder.path / f"mine.{gone.pid}.tmp",
+    ]
+    for path in left + kept:
+        path.touch()
+    with folder.lock():
+        assert [path.exists() for path in left + kept] == [False] * 3 + [True] * 3

@@ -1,6 +1,7 @@
 """A run in one process: exact interruption, boundaries, logs, failures."""
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 from pathlib import Path
@@ -168,6 +169,50 @@ def test_what_changes_no_number_may_be_edited(data_file, dataset, whole):
     run = RunState(tiny(data_file, **free), whole[0], dataset, "data")
     assert run.step == 150
     run.close()
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "change", "words"),
+    [
+        ("replay", "counts", None, "lacks counts"),
+        ("replay", "observations", lambda a: a[:1], "damaged replay"),
+        ("replay", "observations", lambda a: a[:, :1], "observations is float32"),
+        ("replay", "rewards", lambda a: a.astype(np.float64), "rewards is float64"),
+        ("replay", "counts", lambda a: a[::-1], "damaged replay"),
+        ("replay", "more", lambda a: np.zeros(1), "unknown more"),
+        (
+            "collection",
+            "0.pending",
+            lambda a: np.zeros((2, 2), np.float32),
+            "pending is float32",
+        ),
+        ("collection", "0.environment.seed", None, r"lacks 0\.environment\.seed"),
+        ("collection", "0.environment.actions", lambda a: a[..., None], "actions is float32"),
+        ("collection", "rewards", lambda a: np.zeros(2), "rewards is float64"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(
+    data_file, dataset, workers, whole, tmp_path, group, name, change, words
+):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    path = checkpoints.latest(folder.checkpoints)
+    saved = checkpoints.Checkpoint.load(path)
+    arrays = dict(getattr(saved, group))
+    array = arrays.pop(name, None)
+    if change is not None:
+        arrays[name] = change(array)
+    dataclasses.replace(saved, **{group: arrays}).save(folder.checkpoints)
+    with pytest.raises(UserError, match=words) as raised:
+        trainer_of(tiny(data_file), folder, dataset, workers)
+    assert str(path) in str(raised.value)
+
+
+def test_a_checkpoint_under_another_name_is_refused(data_file, dataset, workers, whole, tmp_path):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    path = checkpoints.latest(folder.checkpoints)
+    path.rename(path.with_name("step-0000000151.npz"))
+    with pytest.raises(UserError, match="holds step 150: it is of another run"):
+        trainer_of(tiny(data_file), folder, dataset, workers)
 
 
 def test_damaged_logs_do_not_cost_the_run(data_file, dataset, workers, whole, tmp_path):

@@ -5,7 +5,6 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
-import contextlib
 import errno
 import importlib
 import os
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from driftpolicy import __version__
 from driftpolicy.errors import FieldError, UserError, in_brief
 from driftpolicy.flags import flag
+from driftpolicy.progress import Lasting, drop_output
 
 COMMANDS = {
     "train": "train a policy: offline, then online",
@@ -32,9 +32,6 @@ COMMANDS = {
 }
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
 class _Parser(argparse.ArgumentParser):
     """Reports a mistake in one line, as every other error of the program."""
 
@@ -42,57 +39,49 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} ({self.prog} --help says more)")
 
 
-def _run(arguments: list[str]) -> int:
-    """Run a command and return its exit status."""
-    parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
-    parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize())
-        if arguments[:1] == [name]:
-            module = importlib.import_module(f"driftpolicy.cli.{name}")
-            module.configure(command)
-            if hasattr(module, "look_ahead"):
-                module.look_ahead(command, arguments[1:])
-            command.set_defaults(run=module.run)
-    options = parser.parse_args(arguments)
-    return options.run(options)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, or 2 for a user's mistake, printed in a line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        try:
-            return _run(arguments)
-        finally:
-            sys.stdout.flush()  # now, when it can still be said that the disk is full
+        if os.path.expanduser("~") == "~":
+            raise UserError("this user has no home folder: set HOME to one")
+        parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
+        parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        for name, summary in COMMANDS.items():
+            command = commands.add_parser(name, help=summary, description=summary.capitalize())
+            if arguments[:1] == [name]:
+                module = importlib.import_module(f"driftpolicy.cli.{name}")
+                module.configure(command)
+                if hasattr(module, "look_ahead"):
+                    module.look_ahead(command, arguments[1:])
+                command.set_defaults(run=module.run)
+        options = parser.parse_args(arguments)
+        status = options.run(options)
+        Lasting(sys.stdout).flush()  # what cannot be written must not fail when Python ends
+        return status
     except FieldError as error:
-        name = flag(error.field)
-        print(f"dfp: {name} must be {error.meaning}, not {error.value}", file=sys.stderr)
-        return 2
+        return _say(f"{flag(error.field)} must be {error.meaning}, not {error.value}", 2)
     except UserError as error:
-        print(f"dfp: {error}", file=sys.stderr)
-        return 2
+        return _say(str(error), 2)
     except BrokenPipeError:  # the reader of a pipe went away: not an error of ours
-        _drop_output()
+        drop_output(sys.stdout)
         return 0
     except OSError as error:
-        text = f"cannot write: {error.strerror}"
-        if error.errno == errno.ENAMETOOLONG:
-            text = f"{in_brief(error.filename, 60)} is no name that a file can have"
-        elif error.errno in _FULL:
-            _drop_output()
-        else:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            drop_output(sys.stdout)
+            return _say(f"cannot write: {error.strerror}", 2)
+        if error.filename is None:  # not about a file that was named
             raise
-        print(f"dfp: {text}", file=sys.stderr)
-        return 2
+        name = in_brief(str(error.filename), 60)
+        if error.errno == errno.ENAMETOOLONG:
+            return _say(f"{name} is no name that a file can have", 2)
+        return _say(f"cannot use {name}: {error.strerror}", 2)
     except KeyboardInterrupt:
-        print("dfp: interrupted", file=sys.stderr)
-        return 130
+        return _say("interrupted", 130)
 
 
-def _drop_output() -> None:
-    """Send what is left to be printed nowhere, else Python would complain of it at its end."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _say(line: str, status: int) -> int:
+    """Print why the command ends, if anybody can read it still, and return the status."""
+    print(f"dfp: {line}", file=Lasting(sys.stderr), flush=True)
+    return status

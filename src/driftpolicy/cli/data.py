@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--episodes",
         type=int,
         metavar="N",
-        help="[100, of Robomimic's tasks 300 successful demonstrations]",
+        help="how many [100, of Robomimic's tasks 300 successful demonstrations]",
     )
     collecting.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same seed, same data [0]"
@@ -47,9 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--episode-steps",
         type=int,
         metavar="N",
-        help=f"observations per episode of OGBench's; [{EPISODE_STEPS}, as published]",
+        help=f"observations per episode of OGBench's [{EPISODE_STEPS}, as published]",
     )
-    collecting.add_argument("--out", metavar="PATH", help="[data/DATASET-collected.npz]")
+    collecting.add_argument(
+        "--out", metavar="PATH", help="the file to write [data/DATASET-collected.npz]"
+    )
     collecting.add_argument("--overwrite", action="store_true", help="replace what is there")
     collecting.set_defaults(act=collect)
 
@@ -87,10 +89,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     downloading.add_argument("name", metavar="DATASET", help="a dataset's name, or a task's")
     downloading.add_argument("--sha256", metavar="HEX", help="refuse another file than this one")
     downloading.add_argument(
-        "--from", dest="base_url", metavar="URL", help="[where the benchmark publishes it]"
+        "--from",
+        dest="base_url",
+        metavar="URL",
+        help="another place [where the benchmark publishes it]",
     )
     downloading.add_argument(
-        "--to", metavar="FOLDER", help="[~/.ogbench/data or ~/.robomimic, where it is looked for]"
+        "--to",
+        metavar="FOLDER",
+        help="where to store it [~/.ogbench/data or ~/.robomimic, where it is looked for]",
     )
     downloading.add_argument("--overwrite", action="store_true", help="replace what is there")
     downloading.set_defaults(act=download)

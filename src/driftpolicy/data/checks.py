@@ -112,8 +112,7 @@ class _Bounds:
         what = (
             f"{percent:g}% of the steps have actions outside the environment's bounds: "
             f"number {worst} goes from {self._extremes.low[worst]:g} to "
-            f"{self._extremes.high[worst]:g}, "
-            f"allowed are {low[worst]:g} to {high[worst]:g}"
+            f"{self._extremes.high[worst]:g}, allowed are {low[worst]:g} to {high[worst]:g}"
         )
         if self._demands.outside == "kept":
             yield Finding(f"{what}; the policy will ask for such actions too")

@@ -21,7 +21,7 @@ _EXPONENTS[16] = ("<u2", 0x7F80)
 
 
 def seal(content: bytes) -> bytes:
-    """Return a model's file with its checksum in the place of :data:`UNSEALED`.
+    """Return a model's file with its checksum in the place of ``UNSEALED``.
 
     Args:
         content: the file, whose last metadata entry is ``CHECKSUM: UNSEALED``.

@@ -8,11 +8,9 @@ from typing import Any
 
 from driftpolicy import __version__
 from driftpolicy.config import TrainConfig
-from driftpolicy.runs import PHASES, Evaluation, Run
+from driftpolicy.runs import PHASES, Evaluation, Run, Summary
 from driftpolicy.tasks.custom.tasks import published_name
 from driftpolicy.training.evaluation import success_interval
-
-_NOT_SHOWN = ("path",)  # where data were on a machine is nobody's business
 
 
 def policy_card(name: str, run: Run, config: TrainConfig, step: int) -> str:
@@ -55,7 +53,7 @@ def policy_card(name: str, run: Run, config: TrainConfig, step: int) -> str:
         f"```bash\ndfp train --config config.json{_resettled(config)}\n```",
         f"`config.json` holds every setting. Versions: {_versions(summary)}.",
         "## Data",
-        _data(summary.data if summary else None),
+        _data(without_paths(summary).data if summary else None),
         "## Limits",
         "The policy was evaluated in the simulator or environment named above and nowhere else. It "
         "takes that environment's observations, gives its actions, and knows nothing of safety: "
@@ -122,7 +120,7 @@ def _resettled(config: TrainConfig) -> str:
     return "" if config.data is None else " --data PATH"
 
 
-def _versions(summary: Any) -> str:
+def _versions(summary: Summary | None) -> str:
     if summary is None:
         return f"not recorded; published with driftpolicy {__version__}"
     found = summary.versions or {"driftpolicy": summary.version or "not recorded"}
@@ -132,11 +130,7 @@ def _versions(summary: Any) -> str:
 def _data(data: Mapping[str, Any] | None) -> str:
     if data is None:
         return "The run does not say on which data it was trained."
-    rows = [
-        (key.replace("_", " "), _words(value))
-        for key, value in data.items()
-        if key not in _NOT_SHOWN
-    ]
+    rows = [(key.replace("_", " "), _words(value)) for key, value in data.items()]
     return _table(("", ""), rows)
 
 
@@ -157,3 +151,9 @@ def published(config: TrainConfig) -> TrainConfig:
         offline_from=config.offline_from and PurePath(config.offline_from).name,
         data_cache=None,
     )
+
+
+def without_paths(summary: Summary) -> Summary:
+    """Return a summary that does not say where the data were on the machine."""
+    data = {key: value for key, value in (summary.data or {}).items() if key != "path"}
+    return dataclasses.replace(summary, data=data if summary.data is not None else None)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from driftpolicy.data.files import read_npz
 from driftpolicy.errors import UserError
-from driftpolicy.hub.card import policy_card, published
+from driftpolicy.hub.card import policy_card, published, without_paths
 from driftpolicy.hub.client import Place, pull, push
 from driftpolicy.runs import load_run
 from driftpolicy.runs.checkpoints import Checkpoint, latest
+from driftpolicy.runs.folder import RunFolder
 
-_PATTERNS = ("config.json", "checkpoints/*.npz")
+_PATTERNS = ("config.json", "summary.json", "checkpoints/*.npz")
 _FOLDER = "checkpoints"
 
 
@@ -38,10 +39,13 @@ def push_run(path: Path, name: str, *, private: bool) -> str:
     config = published(checkpoint.config)
     _require_registered(config.method, str(path))
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        policy = dataclasses.replace(checkpoint, config=config).save(folder / _FOLDER)
-        (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
-        files = {f"{_FOLDER}/{policy.name}": policy, "config.json": folder / "config.json"}
+        folder = RunFolder(Path(temporary))
+        policy = dataclasses.replace(checkpoint, config=config).save(folder.checkpoints)
+        folder.create(config)
+        files = {f"{_FOLDER}/{policy.name}": policy, folder.config_file.name: folder.config_file}
+        if summary := run.summary:
+            folder.write_summary(dataclasses.asdict(without_paths(summary)))
+            files[folder.summary.name] = folder.summary
         for file in (run.folder.eval_csv, run.folder.train_csv, run.curves, run.film):
             if file is not None and file.exists():
                 files[file.name] = file

@@ -19,6 +19,7 @@ from jaxtyping import Float32
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import read_npz, write_npz
 from driftpolicy.errors import UserError
+from driftpolicy.runs.meta import require_kinds
 from driftpolicy.runs.trees import require_finite
 from driftpolicy.scaling import Scaling
 
@@ -58,7 +59,7 @@ class Checkpoint:
     control_rate: float | None = None
     """Control steps per second; None where the data do not say."""
     agent: Mapping[str, Any]
-    """The agent, as :func:`tree_arrays` has it."""
+    """The agent, as :func:`driftpolicy.runs.trees.tree_arrays` has it."""
     replay: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     collection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The environments of the online phase and their pending chunks; empty before."""
@@ -124,6 +125,7 @@ class Checkpoint:
         meta, groups = load(path, *(("agent",) if policy_only else ()))
         require_finite(groups.get("agent", {}), f"checkpoint {path} cannot be used")
         try:
+            require_kinds(meta)
             observation_dim, action_dim = meta["dims"]
             return cls(
                 version=meta["version"],
@@ -145,7 +147,7 @@ class Checkpoint:
                 collection=groups.get("collection", {}),
                 owed_marks=groups.get("owed", {}).get("marks", np.zeros(0, np.int32)),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise UserError(f"checkpoint {path} does not hold a run: {error}") from None
 
     def require_current(self, path: Path) -> None:
@@ -221,6 +223,8 @@ def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, 
         arrays = read_npz(path, what="checkpoint", only=("meta", *prefixes))
         meta = json.loads(str(arrays.pop("meta")))
         version = meta["version"]
+        if type(version) is not int:
+            raise ValueError(f"its version is {version!r}")
     except (UserError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"checkpoint {path} is corrupted ({error}); delete it to continue from the one before"

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.files import write_atomically
+from driftpolicy.data.files import remove_leftovers, write_atomically
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.sums import require_unchanged, sealed
@@ -131,6 +131,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for this process; it is released however the process ends.
 
+        What processes that were killed have left half-written is removed.
+
         Raises:
             UserError: if another process holds it.
         """
@@ -141,6 +143,8 @@ class RunFolder:
             raise UserError(f"cannot use the run folder {self.path}: {error.strerror}") from None
         with file:
             self._take(file)
+            for folder in (self.path, self.checkpoints):
+                remove_leftovers(folder)
             yield
 
     def _take(self, file: IO[str]) -> None:

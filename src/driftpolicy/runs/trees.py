@@ -26,17 +26,39 @@ def restore_tree(like: _Tree, arrays: Mapping[str, np.ndarray], path: Path) -> _
         UserError: naming the first array that is missing, unknown, or of another shape or type.
     """
     expected = tree_arrays(like)
+    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
+    require_arrays(shapes, arrays, path)
+    structure = jax.tree.structure(like)
+    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in expected])
+
+
+def require_arrays(
+    expected: Mapping[str, tuple[tuple[int, ...], Any]],
+    arrays: Mapping[str, np.ndarray],
+    path: Path,
+) -> None:
+    """Refuse arrays of other names, shapes or types than those that are expected.
+
+    Args:
+        expected: shape and type by name; a length of -1 stands for any.
+        arrays: as a checkpoint holds them.
+        path: of the checkpoint.
+
+    Raises:
+        UserError: naming the first array that is missing, unknown, or of another shape or type.
+    """
     for name in sorted(set(expected) ^ set(arrays)):
         verb = "lacks" if name in expected else "holds an unknown"
         raise UserError(f"checkpoint {path} {verb} {name}: it is of another version or config")
-    for name, leaf in expected.items():
-        if arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
+    for name, (shape, dtype) in expected.items():
+        array = arrays[name]
+        pairs = zip(array.shape, shape, strict=False)
+        same = array.ndim == len(shape) and all(wanted in (-1, n) for n, wanted in pairs)
+        if not same or array.dtype != dtype:
             raise UserError(
-                f"checkpoint {path}: {name} is {arrays[name].dtype}{arrays[name].shape}, "
-                f"the config says {leaf.dtype}{leaf.shape}"
+                f"checkpoint {path}: {name} is {array.dtype}{array.shape}, "
+                f"the config says {np.dtype(dtype)}{tuple(shape)}"
             )
-    structure = jax.tree.structure(like)
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in expected])
 
 
 def require_finite(arrays: Mapping[str, Any], what: str) -> None:

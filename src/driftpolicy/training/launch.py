@@ -50,6 +50,7 @@ def launch(
     stop = Stop(max_minutes)
     keep_compiled_programs()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(stop.outliving(console))
         for folder in folders:
             stack.enter_context(folder.lock())
         folders = [folder for folder in folders if not _complete(folder, console)]
@@ -65,16 +66,22 @@ def launch(
                 console.print(f"{where} from step {run.step:,}{fresh}", highlight=False)
         with TrainingDisplay(console, _title(configs)) as display:
             finished = train(records, stop=stop, report=lambda: display(records))
-        for run, description in zip(runs, data, strict=True):
+        for one, description in zip(records, data, strict=True):
+            run = one.run
             _draw(run, console)
             if run.finished:
-                _finish(run, description, console)
+                _finish(one, description, console)
         if not finished:
-            reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
             left = [run for run in runs if not run.finished]
+            paths = " ".join(str(run.folder.path) for run in left)
+            if stop.output_lost and not stop.signal:
+                raise UserError(
+                    f"nobody reads the output any more ({stop.output_lost.strerror}): stopped with "
+                    f"a checkpoint at step {left[0].step:,}; go on with: dfp resume {paths}"
+                )
+            reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
             console.print(
-                f"Stopped by {reason} at step {left[0].step:,}; go on with: "
-                f"dfp resume {' '.join(str(run.folder.path) for run in left)}",
+                f"Stopped by {reason} at step {left[0].step:,}; go on with: dfp resume {paths}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -107,9 +114,10 @@ def _open_runs(
     stack.enter_context(stop.listening())
     records = []
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
-        sinks = open_sinks(config.loggers, folder.path, json.loads(config.to_json()))
         run = RunState(config, folder, prior, data["crc32"], fresh_episode=fresh_episode)
         stack.callback(run.close)
+        settings = json.loads(config.to_json())
+        sinks = open_sinks(config.loggers, folder.path, settings, run.step)
         records.append(Records(run, workers[id(prior)], sinks))
         stack.callback(records[-1].close)
         for remark in records[-1].remarks:
@@ -158,8 +166,9 @@ def _title(configs: Sequence[TrainConfig]) -> str:
     return f"{next(iter(labels))}, {noun} {', '.join(str(config.seed) for config in configs)}"
 
 
-def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
+def _finish(records: Records, data: dict[str, Any], console: Console) -> None:
     """Film, summarise, and print where everything is."""
+    run = records.run
     config, folder = run.config, run.folder
     video = None
     if config.video:
@@ -174,6 +183,7 @@ def _finish(run: RunState, data: dict[str, Any], console: Console) -> None:
                 key=run.keys.evaluate,
                 patience=config.environment_timeout,
             )
+            records.film()
             video = folder.video.name
         except UserError as error:
             console.print(f"[yellow]No video: {error}[/yellow]", highlight=False, soft_wrap=True)

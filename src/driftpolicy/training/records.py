@@ -73,8 +73,15 @@ class Records:
         run = self.run
         if run.step == self._saved_step:
             return
+        for sink in self._sinks:
+            sink.flush()
         run.checkpoint(self._logs()).save(run.folder.checkpoints)
         self._saved_step = run.step
+
+    def film(self) -> None:
+        """Hand the run's film to the further logs."""
+        for sink in self._sinks:
+            sink.film(self.run.step, self.run.folder.video)
 
     def _logs(self) -> dict[str, bytes]:
         """Return the contents of the logs, once they are safely on disk."""

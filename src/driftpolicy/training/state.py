@@ -17,9 +17,9 @@ from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
 from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
-from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints
+from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
-from driftpolicy.runs.trees import tree_arrays
+from driftpolicy.runs.trees import require_arrays, tree_arrays
 from driftpolicy.tasks.task import Task
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
@@ -196,7 +196,8 @@ class RunState:
         checkpoint.require_current(path)
         if checkpoint.data_id != self._data_id:
             raise UserError(
-                f"the prior data are not those of checkpoint {path}; name the right file (--data)"
+                f"the prior data are not those of checkpoint {path}: put them back, or name the "
+                f"place where they are in {self.folder.config_file} (data)"
             )
         if not self._scaled_as(checkpoint):
             raise UserError(
@@ -210,11 +211,41 @@ class RunState:
                 f"with {setting_text(then)}: put that back, or train a new run"
             )
         self._take_record(checkpoint, self.folder)
-        self.replay.load(dict(checkpoint.replay))
+        if checkpoint.step != step_of(path) or not 0 <= self.step <= self.config.total_steps:
+            raise UserError(f"checkpoint {path} holds step {self.step}: it is of another run")
+        self._require_layout(checkpoint, path)
+        try:
+            self.replay.load(dict(checkpoint.replay))
+        except ValueError as error:
+            raise UserError(f"checkpoint {path} has a damaged replay: {error}") from None
         self.owed = list(checkpoint.owed_marks)
         if checkpoint.online:
             self._episodes = checkpoint.collection
         return restore_agent(self.config, checkpoint, path)
+
+    def _require_layout(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Refuse a checkpoint whose arrays, beside the agent's, are not those of this run.
+
+        Raises:
+            UserError: naming the first that is missing, unknown, or of another shape or type.
+        """
+        count, action_dim = self.config.num_envs, self.dims[1]
+        rows = {
+            name: ((3, count) if name == "counts" else (-1, *array.shape[1:]), array.dtype)
+            for name, array in self.replay.state().items()
+        }
+        require_arrays(rows, checkpoint.replay, path)
+        layout = Collection.layout(count, *self.dims) if checkpoint.online else {}
+        require_arrays(layout, checkpoint.collection, path)
+        given = {
+            name: array
+            for name, array in checkpoint.collection.items()
+            if name.endswith(".pending") and len(array)
+        }
+        require_arrays(dict.fromkeys(given, ((-1, action_dim), np.float32)), given, path)
+        if len(checkpoint.owed_marks):
+            marks = {"marks": ((-1, count, 3), np.int32)}
+            require_arrays(marks, {"marks": checkpoint.owed_marks}, path)
 
     def _begin_online_from(self, source: RunFolder) -> Agent:
         """Begin where another run's offline phase ended; return the agent of that time.

@@ -125,7 +125,7 @@ def test_a_broken_episode_is_named_and_can_be_left_out(tmp_path, file, what):
         message = refusal(path)
         assert REASONS[what] in message
         assert "episode_4" in message
-        assert "(--skip-broken leaves such episodes out)" in message
+        assert "(--skip-broken leaves out what is broken)" in message
     lines: list[str] = []
     recording = read(path, skip_broken=True, warn=lines.append)
     assert names(recording) == [f"episode_{i}" for i in (0, 1, 2, 3, 5)]
@@ -163,6 +163,16 @@ def test_huge_numbers_are_only_shown(tmp_path):
     path = write_npz(tmp_path / "a.npz", episodes)
     sections = inspect_recording(str(path), None, (), LoadOptions())
     assert "e+39" in sections[1]["returns"]
+
+
+def test_a_file_of_lerobot_that_is_missing(tmp_path):
+    folder = write_lerobot(tmp_path / "a", EPISODES, "v2.1")
+    (folder / "data/chunk-000/episode_000003.parquet").unlink()
+    assert "episode_000003.parquet is missing" in refusal(folder)
+    lines: list[str] = []
+    kept = names(read(folder, skip_broken=True, warn=lines.append))
+    assert kept == [f"episode {i}" for i in (0, 1, 2, 4, 5)]
+    assert "episode_000003.parquet is missing" in lines[0]
 
 
 # Columns

@@ -137,6 +137,7 @@ def test_flat_arrays_that_are_cut_off(tmp_path):
         ),
         ({"terminals": np.full(30, 0.5)}, "terminals is 0.5 in step 1 of 30"),
         ({"terminals": np.full(30, "yes")}, "terminals are <U3, not numbers"),
+        ({"observations": None, "observations/x": np.zeros(30)}, "observations is no array of a"),
         ({"next_observations": np.zeros((30, 3))}, "next_observations (30, 3)"),
     ],
 )

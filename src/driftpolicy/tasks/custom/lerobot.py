@@ -20,7 +20,7 @@ import numpy as np
 
 from driftpolicy.errors import UserError, in_brief
 from driftpolicy.tasks.custom.format import Format
-from driftpolicy.tasks.custom.parquet import damaged, read_columns
+from driftpolicy.tasks.custom.parquet import damaged, read_columns, require_pyarrow
 from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
 
 STATE, ACTION, REWARD, SUCCESS = "observation.state", "action", "next.reward", "next.success"
@@ -53,6 +53,7 @@ class LeRobotFormat(Format):
             UserError: if pyarrow is not installed, the version is another, or info or index are
                 damaged or do not fit each other.
         """
+        require_pyarrow()
         info = _info(path)
         features = info["features"]
         index = _index(path, info)
@@ -61,12 +62,15 @@ class LeRobotFormat(Format):
             ordered = "frame_index" in features
             columns = [*names, "episode_index", *(("frame_index",) if ordered else ())]
             opened: Path | None = None
-            rows: dict[str, np.ndarray] = {}
+            rows: dict[str, np.ndarray] | UserError = {}
             places: dict[int, np.ndarray] = {}
             for number, length, file in index:
                 if file != opened:
-                    opened, rows = file, read_columns(file, columns)
-                    places = _places(rows["episode_index"].reshape(-1))
+                    opened, rows = file, _rows(file, columns)
+                    places = {} if isinstance(rows, UserError) else _places(rows)
+                if isinstance(rows, UserError):
+                    yield StoredEpisode(f"episode {number}", rows)
+                    continue
                 frames = places.get(number, np.empty(0, np.int64))
                 found = {name: rows[name][frames] for name in names}
                 yield StoredEpisode(
@@ -94,8 +98,17 @@ class LeRobotFormat(Format):
         return {"pyarrow": "lerobot"}
 
 
-def _places(episodes: np.ndarray) -> dict[int, np.ndarray]:
+def _rows(file: Path, columns: list[str]) -> dict[str, np.ndarray] | UserError:
+    """Return columns of a file, or what is wrong with it."""
+    try:
+        return read_columns(file, columns)
+    except UserError as error:
+        return error
+
+
+def _places(rows: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
     """Return the rows of each episode in a file, in their order."""
+    episodes = rows["episode_index"].reshape(-1)
     order = np.argsort(episodes, kind="stable")
     numbers, starts = np.unique(episodes[order], return_index=True)
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))

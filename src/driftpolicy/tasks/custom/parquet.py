@@ -24,16 +24,26 @@ def damaged(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {in_brief(error)}") from None
 
 
+def require_pyarrow() -> Any:
+    """Return the module that reads Parquet files.
+
+    Raises:
+        UserError: if pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise UserError("LeRobotDatasets need pyarrow: uv sync --extra lerobot") from None
+    return parquet
+
+
 def read_columns(file: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Read columns of a Parquet file, each ``[rows, n]``.
 
     Raises:
         UserError: if pyarrow is not installed, or the file is missing, damaged or without them.
     """
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise UserError("LeRobotDatasets need pyarrow: uv sync --extra lerobot") from None
+    parquet = require_pyarrow()
     with damaged(f"{file} is missing, damaged or without {listing(names)}"):
         if not file.is_file():
             raise FileNotFoundError("no such file")
