@@ -6,19 +6,18 @@ and what it adds to a handful of extremes, so data of any size pass in one walk.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from driftpolicy.data.episodes import Episode, not_finite
 from driftpolicy.data.findings import Finding
+from driftpolicy.data.motion import Copied, Extremes, Motion, Still
 from driftpolicy.errors import listing
 
 _FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
 _ROUNDING = 1e-5  # of a range: not outside
-_STILL = 1e-3  # of the room for actions: no motion
-_MOTION = 0.01  # of a range over all episodes: the least motion within one
 _NAMED = 5  # so many of a kind are listed
 
 
@@ -45,7 +44,14 @@ def check_episodes(episodes: Iterable[Episode], demands: Demands) -> list[Findin
         demands: what they are held against.
     """
     first, bounds = [_Bounds(demands), _Numbers()], demands.action_low
-    others = [_Worth(demands), _Constant(), _Motion(), _Still(demands), _Copied(), _Duplicates()]
+    others = [
+        _Worth(demands),
+        _Constant(),
+        Motion(),
+        Still(bounds, demands.action_high),
+        Copied(),
+        _Duplicates(),
+    ]
     wide = demands.observation_dim, None if bounds is None else len(bounds)
     for episode in episodes:
         here = episode.observations.shape[1], episode.actions.shape[1]
@@ -78,30 +84,13 @@ class _Numbers:
             yield Finding(text, refused=True)
 
 
-class _Extremes:
-    """The least and the greatest value of each number in rows."""
-
-    def __init__(self):
-        self.low: Any = np.inf
-        self.high: Any = -np.inf
-
-    def see(self, rows: np.ndarray) -> None:
-        self.low = np.minimum(self.low, rows.min(axis=0))
-        self.high = np.maximum(self.high, rows.max(axis=0))
-
-
-def _span(rows: np.ndarray) -> Float[np.ndarray, " numbers"]:
-    """Return by how much each number varies; in double precision, where nothing overflows."""
-    return np.float64(rows.max(axis=0)) - rows.min(axis=0)
-
-
 class _Bounds:
     """Reports actions that the environment does not take."""
 
     def __init__(self, demands: Demands):
         self._demands = demands
         self._steps, self._outside, self._each = 0, 0, np.zeros(0, int)
-        self._extremes = _Extremes()
+        self._extremes = Extremes()
 
     def see(self, episode: Episode) -> None:
         low, high = self._demands.action_low, self._demands.action_high
@@ -142,7 +131,7 @@ class _Worth:
 
     def __init__(self, demands: Demands):
         self._rewards = demands.rewards
-        self._extremes = _Extremes()
+        self._extremes = Extremes()
         self._lengths: set[int] = set()
         self._longest = self._ended = 0
         self._stated, self._success, self._at_end = False, False, False
@@ -191,7 +180,7 @@ class _Constant:
     """Reports numbers of observations that never change."""
 
     def __init__(self):
-        self._extremes = _Extremes()
+        self._extremes = Extremes()
 
     def see(self, episode: Episode) -> None:
         self._extremes.see(episode.observations)
@@ -203,78 +192,6 @@ class _Constant:
                 f"observations never change in these of their {self._extremes.low.size} numbers, "
                 f"counted from 0: {listing(constant, _NAMED)}; a sensor that was off misleads the "
                 "policy once it is on"
-            )
-
-
-class _Motion:
-    """Reports a robot that hardly moves within any episode."""
-
-    def __init__(self):
-        self._extremes = _Extremes()
-        self._spans: list[np.ndarray] = []
-
-    def see(self, episode: Episode) -> None:
-        self._extremes.see(episode.observations)
-        self._spans.append(_span(episode.observations))
-
-    def findings(self) -> Iterator[Finding]:
-        room = np.float64(self._extremes.high) - self._extremes.low
-        moving = np.median(self._spans, axis=0)[room > 0] / room[room > 0]
-        if len(moving) and moving.max() < _MOTION:
-            yield Finding(
-                f"within an episode the observations move by {100 * moving.max():.2g}% of their "
-                "range over all episodes, or less: does the robot stand still in these recordings?"
-            )
-
-
-class _Copied:
-    """Reports actions that are numbers of the observation at the same step."""
-
-    def __init__(self):
-        self._same: Any = True
-        self._actions = _Extremes()
-
-    def see(self, episode: Episode) -> None:
-        self._actions.see(episode.actions)
-        if np.any(self._same):
-            now = episode.observations[:-1]
-            self._same = self._same & np.array(
-                [(now == column[:, None]).all(axis=0) for column in episode.actions.T]
-            )
-
-    def findings(self) -> Iterator[Finding]:
-        moves = np.any(self._actions.low < self._actions.high)
-        if moves and np.any(self._same, axis=-1).all():
-            places = listing(np.argmax(self._same, axis=-1), _NAMED)
-            yield Finding(
-                f"the actions equal the observations of the same step (numbers {places} of them): "
-                "such actions keep the robot where it is; record what was commanded, or the "
-                "observation that follows"
-            )
-
-
-class _Still:
-    """Reports episodes whose action never changes."""
-
-    def __init__(self, demands: Demands):
-        self._least: Any = 0.0
-        if demands.action_low is not None and demands.action_high is not None:
-            spread = _STILL * (demands.action_high - demands.action_low)
-            self._least = np.where(np.isfinite(spread), spread, 0.0)
-        self._still: list[str] = []
-        self._seen = 0
-
-    def see(self, episode: Episode) -> None:
-        self._seen += 1
-        if len(episode.actions) > 1 and (_span(episode.actions) <= self._least).all():
-            self._still.append(episode.name)
-
-    def findings(self) -> Iterator[Finding]:
-        if self._still:
-            yield Finding(
-                f"the action never changes in {len(self._still):,} of {self._seen:,} episodes "
-                f"({listing(self._still, _NAMED)}): does the robot stand still there, or was "
-                "something else recorded?"
             )
 
 
