@@ -70,10 +70,10 @@ class CsvFormat(Format):
 
 def _columns(file: Path) -> dict[str, np.ndarray]:
     """Return the columns of a file as numbers."""
-    with open(file, newline="") as lines:
-        header, *rows = csv.reader(lines)
     try:
+        with open(file, newline="") as lines:
+            header, *rows = csv.reader(lines)
         values = np.array(rows, np.float32)
         return dict(zip(header, values.T, strict=True))
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{file} is no table of numbers: {error}") from None

@@ -10,30 +10,32 @@ docs/robot.md explains each step.
 """
 
 import argparse
+import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from driftpolicy.cli import main
+import driftpolicy
 from driftpolicy.tasks.custom import plain
 
 UPPER, LOWER = 0.1, 0.11  # metres, the arm's links
 NEAR = 0.02  # metres between fingertip and target that count as a success
 RATE = 50  # Hz
 
-TRAINING = [
-    *("--preset", "small", "--generated", "8", "--temperatures", "0.05", "0.5", "--best-of", "4"),
-    *("--offline-steps", "6000", "--online-steps", "4000", "--eval-every", "2000"),
-]
-QUICK = [
-    *("--offline-steps", "50", "--online-steps", "50", "--warmup-steps", "20", "--no-video"),
-    *("--batch-size", "16", "--eval-every", "50", "--eval-episodes", "2", "--processes", "1"),
-    *("--actor-hidden", "16", "--critic-hidden", "16", "--generated", "2", "--candidates", "4"),
-    *("--positives", "2", "--log-every", "25", "--best-of", "2", "--no-overlap"),
-]
+TRAINING: dict[str, Any] = {
+    **{"preset": "small", "generated": 8, "temperatures": (0.05, 0.5), "best_of": 4},
+    **{"offline_steps": 6000, "online_steps": 4000, "eval_every": 2000},
+}
+QUICK: dict[str, Any] = {
+    **{"offline_steps": 50, "online_steps": 50, "warmup_steps": 20, "video": False},
+    **{"batch_size": 16, "eval_every": 50, "eval_episodes": 2, "processes": 1},
+    **{"actor_hidden": (16,), "critic_hidden": (16,), "generated": 2, "candidates": 4},
+    **{"positives": 2, "log_every": 25, "best_of": 2, "overlap": False},
+}
 
 
 # 1. The environment says when it succeeds.
@@ -53,7 +55,7 @@ class Reach(gymnasium.Wrapper):
 
 
 def make_reach(render_mode: str | None = None) -> gymnasium.Env:
-    """Make the environment that ``--env examples/own_robot.py:make_reach`` asks for."""
+    """Make the environment of the task ``gymnasium:examples/own_robot.py:make_reach``."""
     return Reach(gymnasium.make("Reacher-v5", render_mode=render_mode))
 
 
@@ -99,42 +101,28 @@ def record(path: Path, episodes: int, seed: int = 0) -> None:
         recorded.append(parts)
     plain.write(path, recorded, control_rate=RATE)
     succeeded = sum(parts["success"][-1] for parts in recorded)
-    print(f"{path}: {episodes} demonstrations, {succeeded} successful")
+    print(f"{path}: {episodes} demonstrations at {RATE} Hz, {succeeded} successful")
 
 
-# 3. Look, train, evaluate, export, as on the command line.
+# 3. Drive the robot: a policy is a function from an observation to the next actions.
 
 
-def dfp(*arguments: object) -> None:
-    """Run the command ``dfp`` and show it as one would type it."""
-    words = [str(argument) for argument in arguments]
-    print("\n$ dfp " + " ".join(words), flush=True)
-    if status := main(words):
-        raise SystemExit(status)
-
-
-# 4. Drive the robot with the exported policy: NumPy and onnxruntime, no JAX.
-
-
-def drive(model: Path, episodes: int) -> None:
+def drive(name: str, decide: Callable[[np.ndarray], np.ndarray], episodes: int) -> None:
     """Execute chunk after chunk; on hardware ``driftpolicy.deploy.ChunkRunner`` keeps the time."""
-    from driftpolicy.deploy import Policy
-
     environment = make_reach()
-    policy, rng = Policy(model), np.random.default_rng(0)
     succeeded = 0
     for episode in range(episodes):
         observation, _ = environment.reset(seed=1_000_000 + episode)
         ended = success = False
         while not ended:
-            for action in policy.act(observation.astype(np.float32), rng):
+            for action in decide(observation):
                 observation, _, terminated, truncated, info = environment.step(action)
                 success = info["success"]
                 ended = success or terminated or truncated
                 if ended:
                     break
         succeeded += success
-    print(f"{model}: {succeeded} of {episodes} episodes successful")
+    print(f"{name}: {succeeded} of {episodes} episodes successful")
 
 
 def run() -> None:
@@ -142,20 +130,36 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few steps of everything")
     parser.add_argument("--out", type=Path, default=Path("runs/own_robot"), help="a folder")
-    parser.add_argument("--no-export", action="store_true", help="leave the last two steps out")
+    parser.add_argument("--no-export", action="store_true", help="leave the last step out")
     options = parser.parse_args()
-    data, folder = options.out / "reach.npz", options.out / "run"
-    environment = f"{os.path.relpath(__file__)}:make_reach"
+    data, model = options.out / "reach.npz", options.out / "policy.onnx"
+    episodes = 2 if options.quick else 100
 
     record(data, episodes=20 if options.quick else 300)
-    dfp("data", "inspect", data, "--env", environment)
-    settings = TRAINING + (QUICK if options.quick else [])
-    own = ["--reward", "success", "--normalise-observations"]
-    dfp("train", "--env", environment, "--data", data, "--run", folder, *own, *settings)
-    dfp("eval", folder, "--episodes", 2 if options.quick else 100)
+
+    # Training looks at the data first, and says what is wrong with them.
+    trained = driftpolicy.train(
+        f"gymnasium:{os.path.relpath(__file__)}:make_reach",
+        data=str(data),
+        run=options.out / "run",
+        reward="success",
+        normalise_observations=True,
+        **TRAINING | (QUICK if options.quick else {}),
+    )
+    for each in trained.evaluations:
+        print(f"step {each.step}: success {100 * each.success:.0f}%")
+
+    policy, seeds = driftpolicy.load_policy(trained.path), itertools.count()
+    drive(str(trained.path), lambda observation: policy.act(observation, next(seeds)), episodes)
+
+    # The exported file needs NumPy and onnxruntime, no JAX.
     if not options.no_export:
-        dfp("export", folder, options.out / "policy.onnx")
-        drive(options.out / "policy.onnx", episodes=2 if options.quick else 100)
+        from driftpolicy.deploy import Policy
+        from driftpolicy.export.exporting import export_policy
+
+        export_policy(trained.path, model)
+        exported, rng = Policy(model), np.random.default_rng(0)
+        drive(str(model), lambda seen: exported.act(seen.astype(np.float32), rng), episodes)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ ROOMS = [
     *("errors", "flags", "importing", "batch", "scaling", "progress", "versions"),
     *("drifting", "networks"),
     *("agents", "data", "envs", "tasks", "presets", "config", "settings"),
-    *("runs", "training", "policy", "api"),
+    *("runs", "training", "hub", "policy", "api"),
     *("suites", "report", "deploy", "export", "driftpolicy", "cli"),
 ]
 # Reading the version is no dependency on what the package offers.

@@ -1,12 +1,13 @@
 """Configs: one source of defaults, saved in full, checked at once."""
 
 import dataclasses
+import json
 
 import pytest
 
 from driftpolicy.agents import METHODS, DFPConfig
-from driftpolicy.config import TrainConfig, resolve
-from driftpolicy.errors import UserError
+from driftpolicy.config import FREE_FIELDS, TrainConfig, resolve
+from driftpolicy.errors import FieldError, UserError
 from driftpolicy.presets import PRESETS, published_settings
 from driftpolicy.tasks.registry import find_task
 
@@ -24,6 +25,10 @@ def test_the_paper_is_the_default():
     assert (agent.discount, agent.learning_rate, agent.target_rate) == (0.99, 3e-4, 5e-3)
     assert (agent.improvement_weight, agent.anchor_rate, agent.temperatures) == (0.5, 1e-4, (0.05,))
     assert (agent.actor_hidden, agent.critic_hidden, agent.critics) == ((512,) * 4, (512,) * 4, 2)
+
+
+def test_what_may_change_in_mid_run_are_settings():
+    assert {field.name for field in dataclasses.fields(TrainConfig)} >= FREE_FIELDS
 
 
 def task_of(family, number=2):
@@ -190,3 +195,19 @@ def test_every_field_says_what_it_means():
         meanings = _field_docstrings(config)
         for field in dataclasses.fields(config):
             assert meanings.get(field.name), f"{config.__name__}.{field.name} has no docstring"
+
+
+def test_columns_are_kept_and_may_be_missing():
+    """A run of before there were any has none in its config."""
+    chosen = {"columns": ("observation=a,b", "action=c")}
+    config = resolve("gymnasium:Reacher-v5", "dfp", "paper", chosen)
+    text = config.to_json()
+    assert TrainConfig.from_json(text) == config
+    custom = config.configured_task().custom
+    assert custom is not None
+    assert custom.columns == config.columns
+    fields = json.loads(text)
+    del fields["columns"]
+    assert TrainConfig.from_json(json.dumps(fields)).columns == ()
+    with pytest.raises(FieldError, match="columns must be given as"):
+        TrainConfig(task="gymnasium:Reacher-v5", columns=("a",))

@@ -23,7 +23,7 @@ def test_uv_and_pip_read_the_same_list():
 
 def test_the_list_has_every_dependency_and_no_address():
     for line in constraints():
-        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [\w<>='. ]+)?", line), line
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [\w<>=!'. ]+)?", line), line
     project = PROJECT["project"]
     asked = [*project["dependencies"], *PROJECT["dependency-groups"]["dev"]]
     for requirements in project["optional-dependencies"].values():

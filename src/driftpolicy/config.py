@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from driftpolicy.agents import AgentConfig, find_method
@@ -21,6 +21,15 @@ _CUSTOM_FIELDS = tuple(
     field.name for field in dataclasses.fields(CustomSettings) if field.name != "scaling"
 )
 """Settings of an environment of the user's own, which no benchmark's task takes."""
+FREE_FIELDS = frozenset(
+    (
+        *("data", "data_cache", "skip_broken", "collect_episodes", "offline_from"),
+        *("processes", "environment_timeout", "video", "loggers"),
+    )
+)
+"""Settings that may change between a stop and a resume, since they change no number of a run. What
+identifies the data is compared, not the place where they are found. The intervals of logging and
+saving are not among them: they also cut the rounds in which several environments take turns."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -244,6 +253,32 @@ def lower_layers(
     if phase == "offline-rl":  # what the setting is about, a preset does not change
         chosen = {k: v for k, v in chosen.items() if k not in OFFLINE_RL_PHASE}
     return task, published_settings(method, find_task(task), phase), chosen
+
+
+def first_difference(
+    one: TrainConfig, other: TrainConfig, free: Collection[str]
+) -> tuple[str, Any, Any] | None:
+    """Return the first setting in which two configs differ, and its two values; None if none does.
+
+    Args:
+        one: a config.
+        other: a config; the methods' settings are compared if they are of one kind.
+        free: names of settings in which they may differ.
+    """
+    pairs: list[tuple[Any, Any]] = [(one, other)]
+    if type(one.agent) is type(other.agent):
+        pairs.append((one.agent, other.agent))
+    for mine, theirs in pairs:
+        for field in dataclasses.fields(mine):
+            values = getattr(mine, field.name), getattr(theirs, field.name)
+            if field.name != "agent" and field.name not in free and values[0] != values[1]:
+                return field.name, *values
+    return None
+
+
+def setting_text(value: object) -> str:
+    """Return a setting's value in words."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from driftpolicy.agents import DecisionRule
 from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
+from driftpolicy.hub.client import PREFIX
+from driftpolicy.hub.policies import pull_policy
 from driftpolicy.runs.checkpoints import checkpoint_of
 from driftpolicy.scaling import Scaling
 from driftpolicy.training.restore import load_agent
@@ -69,11 +71,29 @@ class Policy:
 
 
 def load_policy(path: str | Path) -> Policy:
-    """Return the policy of a run folder (its newest checkpoint) or of a checkpoint file.
+    """Return the policy of a run folder (its newest checkpoint), a checkpoint file or the Hub.
+
+    Args:
+        path: of the folder or the file; ``hf://owner/name`` for a repository of the Hugging Face
+            Hub, ``hf://owner/name@COMMIT`` for one state of it.
 
     Raises:
         UserError: if there is none, or it is corrupted or of a newer version.
     """
-    agent, checkpoint = load_agent(checkpoint_of(Path(path)))
+    agent, checkpoint = load_agent(find_checkpoint(path))
     dim, scaling = checkpoint.observation_dim, checkpoint.scaling
     return Policy(agent.decision_rule, checkpoint.config, dim, scaling)
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """Return the checkpoint's file of what :func:`load_policy` takes.
+
+    Raises:
+        UserError: if there is none.
+    """
+    return pull_policy(str(path)) if is_remote(path) else checkpoint_of(Path(path))
+
+
+def is_remote(path: str | Path) -> bool:
+    """Tell whether this names a repository of the Hub, ``hf://owner/name``."""
+    return isinstance(path, str) and path.startswith(PREFIX)

@@ -95,6 +95,9 @@ class Scaling:
         if stored is None:
             return None
         try:
-            return cls(**{name: tuple(map(float, values)) for name, values in stored.items()})
-        except (TypeError, ValueError) as error:
+            scaling = cls(**{name: tuple(map(float, values)) for name, values in stored.items()})
+            if not all(np.isfinite(values).all() for values in dataclasses.astuple(scaling)):
+                raise ValueError("it holds NaN or infinity")
+            return scaling
+        except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"a checkpoint's scaling is damaged: {error}") from None

@@ -11,7 +11,7 @@ import pytest
 from driftpolicy.agents import METHODS, AgentConfig
 from driftpolicy.agents.base import optimiser
 from driftpolicy.agents.scoring import aggregate
-from driftpolicy.runs.checkpoints import restore_tree, tree_arrays
+from driftpolicy.runs.trees import restore_tree, tree_arrays
 from tests import statistical
 from tests.agents.common import (
     KEY,

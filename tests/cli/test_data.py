@@ -116,7 +116,9 @@ def test_an_interrupt_ends_in_one_line(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(collecting, "collect", collect)
     assert main(["data", "collect", DATASET, "--out", str(tmp_path / "a.npz")]) == 130
-    assert capsys.readouterr().err == "dfp: interrupted; nothing was written\n"
+    assert capsys.readouterr().err == (
+        "dfp: interrupted; the same command continues where this one ended\n"
+    )
     assert closed
 
     def download(*arguments, **options):

@@ -117,7 +117,7 @@ def test_inspect_shows_what_would_be_refused(tmp_path, capsys):
     episodes = demonstrate()
     episodes[2]["actions"][1, 0] = np.inf
     plain.write(tmp_path / "a.npz", episodes)
-    assert main(["data", "inspect", str(tmp_path / "a.npz")]) == 0
+    assert main(["data", "inspect", str(tmp_path / "a.npz")]) == 1
     assert "refused: episode_2: actions hold NaN or infinity" in capsys.readouterr().out
     message = fails(capsys, "data", "inspect", tmp_path / "a.npz", "--task", "lift-mh-low_dim")
     assert "--env takes data of your own" in message
@@ -152,7 +152,7 @@ def test_inspect_what_is_chosen(file, renamed, capsys):
         capsys, "data", "inspect", renamed, "--columns", "x"
     )
     np.savez(file.with_name("play.npz"), observations=np.zeros(3), actions=np.zeros(3))
-    assert "--columns and --skip-broken are of data of your own" in fails(
+    assert "--columns is of data of your own" in fails(
         capsys, "data", "inspect", file.with_name("play.npz"), *CHOSEN
     )
     assert "is no name that a file can have" in fails(capsys, "data", "inspect", "x" * 5000)

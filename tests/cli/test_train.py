@@ -48,9 +48,10 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def last_parameters(run: Path) -> dict[str, np.ndarray]:
+    """All arrays of the last checkpoint but those that hold times."""
     path = sorted((run / "checkpoints").glob("*.npz"))[-1]
     with np.load(path) as file:
-        return {name: file[name] for name in file.files if name != "meta"}
+        return {name: file[name] for name in file.files if name not in ("meta", "logs/eval")}
 
 
 def test_killed_in_both_phases_and_resumed_equals_never_interrupted(data_file, tmp_path):  # noqa: F811
@@ -232,3 +233,24 @@ def test_time_limit_and_no_gl(data_file, tmp_path, monkeypatch):  # noqa: F811
     _, success, mistake = output.splitlines()
     assert success.startswith("success")
     assert mistake == f"dfp: {missing}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", "x" * 5000],
+        ["export", "x" * 5000, "policy.onnx"],
+        ["resume", "x" * 5000],
+        ["train", TASK, "--run", "x" * 5000],
+        ["train", TASK, "--data", "x" * 5000, "--run", "run"],
+        ["benchmark", "table", "smoke", "--runs", "x" * 5000],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_line(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    one_line(capsys, arguments)
+
+
+def test_without_a_home_folder_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert "set HOME to one" in one_line(capsys, ["tasks"])

@@ -92,8 +92,9 @@ def test_wrong_noise_and_batches_are_refused(policy, folder):
 
 
 def changed(path: Path, key: str, value: str | None) -> bytes:
+    """A file with another entry, without a checksum as older versions wrote it."""
     model = onnx.load(path)
-    kept = {p.key: p.value for p in model.metadata_props} | {key: value}
+    kept = {p.key: p.value for p in model.metadata_props} | {key: value, "checksum": None}
     del model.metadata_props[:]
     for name, text in kept.items():
         if text is not None:
@@ -101,6 +102,7 @@ def changed(path: Path, key: str, value: str | None) -> bytes:
     return model.SerializeToString()
 
 
+@pytest.mark.filterwarnings("ignore:.*has no checksum")
 def test_other_files_are_refused(folder, tmp_path):
     path = folder / "any.onnx"
     for content, words in (
@@ -110,8 +112,10 @@ def test_other_files_are_refused(folder, tmp_path):
         (changed(path, "task", None), "damaged"),
         (changed(path, "task", "{"), "damaged"),
         (changed(path, "chunk_length", "3"), "describe another model"),
-        (path.read_bytes()[:2000], "cannot read"),
-        (b"not a model", "cannot read"),
+        (path.read_bytes()[:2000], "is damaged or no ONNX file"),
+        (b"not a model", "is damaged or no ONNX file"),
+        (b"", "was not made by dfp export|cannot read"),
+        (onnx.ModelProto(ir_version=8).SerializeToString(), "cannot read"),
     ):
         file = tmp_path / "other.onnx"
         file.write_bytes(content)
@@ -121,6 +125,49 @@ def test_other_files_are_refused(folder, tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"there is no file .*none\.onnx"):
         Policy(tmp_path / "none.onnx")
+
+
+def test_a_file_of_an_older_version_is_run_with_a_warning(policy, folder):
+    with pytest.warns(UserWarning, match=r"the model has no checksum.* export the policy again"):
+        older = Policy(changed(folder / "any.onnx", "checksum", None))
+    observation = rng().normal(size=OBSERVATION)
+    np.testing.assert_array_equal(older.act(observation, rng()), policy.act(observation, rng()))
+
+
+@pytest.mark.filterwarnings("ignore:.*has no checksum")
+def test_flipped_bits_are_refused_or_change_no_action(policy, folder):
+    content = (folder / "any.onnx").read_bytes()
+    observation = rng().normal(size=OBSERVATION)
+    expected = policy.act(observation, rng())
+    places = rng(7).integers(8 * len(content), size=300)
+    refused: list[str] = []
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << (place % 8)
+        try:
+            chunk = Policy(bytes(damaged)).act(observation, rng())
+        except UserError as error:
+            refused.append(str(error))
+        else:
+            np.testing.assert_array_equal(chunk, expected)
+    assert len(refused) > 290
+    assert not any("\n" in line for line in refused)
+
+
+@pytest.mark.filterwarnings("ignore:.*has no checksum")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("raw", [True, False])
+def test_weights_that_are_not_finite_are_refused(folder, value, raw):
+    model = onnx.load(folder / "any.onnx")
+    weights = next(a for a in model.graph.initializer if a.data_type == onnx.TensorProto.FLOAT)
+    array = onnx.numpy_helper.to_array(weights).copy()
+    array.flat[-1] = value
+    stored = array.tobytes() if raw else array.ravel().tolist()
+    new = onnx.helper.make_tensor(weights.name, weights.data_type, array.shape, stored, raw=raw)
+    weights.CopyFrom(new)
+    del model.metadata_props[-1]  # the checksum
+    with pytest.raises(UserError, match="weights that are NaN or infinite"):
+        Policy(model.SerializeToString())
 
 
 MEASURE = """

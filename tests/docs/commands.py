@@ -4,6 +4,7 @@
 start the tests are held against what they name: extras, files, marks, versions.
 """
 
+import argparse
 import importlib
 import importlib.util
 import itertools
@@ -13,10 +14,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
-from driftpolicy.cli import main
+from driftpolicy.agents import find_method
+from driftpolicy.cli import COMMANDS, main
+from driftpolicy.cli.options import add_config_flags
+from driftpolicy.config import TrainConfig
 from tests.docs.pages import CHECKOUT
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
@@ -49,6 +54,9 @@ SMALL = {
     "data download": ["--overwrite"],  # and from a server of the test
     "data verify": ["--demos", "1"],
     "data inspect": [],
+    "data push": [],  # to a server of the test
+    "data pull": [],
+    "hub push": [],
     "benchmark run": [],  # of suites whose runs are all finished
     "benchmark table": [],
     "benchmark curves": [],
@@ -88,6 +96,14 @@ def small(arguments: list[str]) -> list[str]:
     return [*arguments, *SMALL[rule]]
 
 
+def settings(flags: list[str]) -> dict[str, Any]:
+    """Return flags of ``dfp train`` as the keywords of ``driftpolicy.train``."""
+    parser = argparse.ArgumentParser()
+    add_config_flags(parser, TrainConfig, skip=("task", "method", "agent"))
+    add_config_flags(parser, find_method("dfp").config)
+    return vars(parser.parse_args(flags))
+
+
 def fill(words: list[str], values: Mapping[str, str]) -> list[str]:
     """Put values in the place of words in capitals, such as RUN in RUN/rollout.mp4."""
     pattern = re.compile(rf"(?<![A-Z_])({'|'.join(values)})(?![A-Z_])")
@@ -110,12 +126,21 @@ def check(words: list[str]) -> None:
         case ["pip", "install", *options]:
             for option in options:
                 check_installed(option)
+        case ["docker", "build", "--target", target, "--tag", tag, "."]:
+            assert f" AS {target}\n" in (CHECKOUT / "Dockerfile").read_text()
+            assert tag == f"driftpolicy:{target}"
+        case ["docker", "run", *options]:
+            at = next(i for i, option in enumerate(options) if option.startswith("driftpolicy:"))
+            assert options[at + 1] in COMMANDS
         case ["uv", "build", "--wheel"]:
             assert PROJECT["build-system"]["build-backend"]
         case ["uv", "run", "pytest", *options]:
             check_tests(options)
         case ["uv", "run", ("ruff" | "pyright") as tool, *_]:
             assert any(each.startswith(tool) for each in PROJECT["dependency-groups"]["dev"])
+        case ["uv", "run", "mkdocs", "build", *options]:
+            assert set(options) <= {"--strict"}
+            assert (CHECKOUT / "mkdocs.yml").is_file()
         case ["uv", "run", "python", script, *options]:
             source = (CHECKOUT / script).read_text()
             for option in options:
@@ -140,6 +165,9 @@ def check_installed(requirement: str) -> None:
     if requirement.endswith(".txt"):
         assert (CHECKOUT / requirement).is_file()
         return
+    if match := re.fullmatch(r"\.\[([\w,-]+)\]", requirement):
+        assert set(match[1].split(",")) <= set(PROJECT["project"]["optional-dependencies"])
+        return
     extras = PROJECT["project"]["optional-dependencies"].values()
     known = [*PROJECT["project"]["dependencies"], *(each for extra in extras for each in extra)]
     assert any(re.split(r"[^\w-]", each)[0] == requirement for each in known), requirement
@@ -158,6 +186,7 @@ def check_tests(options: list[str]) -> None:
 def require(words: list[str]) -> None:
     """Skip the test if a command needs an extra that is not installed."""
     needs = {"export": "onnx", "lift": "robosuite", "page": "jinja2"}
+    needs |= dict.fromkeys(("push", "pull"), "huggingface_hub")
     for word, module in needs.items():
         for given in words:
             if word in given.split("-") and importlib.util.find_spec(module) is None:

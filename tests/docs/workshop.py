@@ -11,14 +11,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import driftpolicy
 from driftpolicy.cli import main
 from driftpolicy.suites.suite import find_suite
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, Block
+from tests.hub.server import hub_of_a_test
 from tests.report.conftest import to, write_run
 
 RUN = "runs/cube-single-play-singletask-task1-v0/dfp/seed0"
@@ -104,6 +107,7 @@ class Workshop:
         exec(ROBOT, self._robot)
         self._namespaces: dict[str, dict[str, Any]] = {}
         shutil.copy(CHECKOUT / "results" / "cost.csv", folder / "cost.csv")
+        link(CHECKOUT / "results", folder / "results")
         arrays = {}
         for i, episode in enumerate(demonstrations(self._robot["make"]())):
             for name, values in vars(episode).items():
@@ -135,7 +139,8 @@ class Workshop:
             for words in commands.commands(block.text):
                 self.shell(commands.fill(words, VALUES))
         elif block.language == "python":
-            exec(compile(block.text, str(block), "exec"), self._namespace(block.page))
+            with jax.numpy_rank_promotion("allow"):  # as it is where users run it
+                exec(compile(block.text, str(block), "exec"), self._namespace(block.page))
         elif block.language == "toml":
             (self.folder / "width.toml").write_text(block.text)
 
@@ -234,10 +239,16 @@ def serving(folder: Path) -> Iterator[str]:
 @contextmanager
 def workshop(folder: Path) -> Iterator[Workshop]:
     """Make a workshop, with a home folder and a server of data, and work in it."""
-    with pytest.MonkeyPatch.context() as patch, serving(folder / "served") as url:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serving(folder / "served") as url,
+        hub_of_a_test(folder / "home", patch),
+    ):
         patch.setenv("HOME", str(folder / "home"))
         patch.setenv("no_proxy", "127.0.0.1")
         patch.setenv("COLUMNS", "120")
         patch.setitem(os.environ, "JAX_PLATFORMS", "cpu")
+        train, small = driftpolicy.train, commands.settings(commands.WHOLE)
+        patch.setattr(driftpolicy, "train", lambda *names, **given: train(*names, **given | small))
         with chdir(folder):
             yield Workshop(folder, url)

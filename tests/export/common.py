@@ -8,7 +8,8 @@ import numpy as np
 
 from driftpolicy.agents import METHODS
 from driftpolicy.config import TrainConfig, resolve
-from driftpolicy.runs.checkpoints import Checkpoint, tree_arrays
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.scaling import Scaling
 from driftpolicy.training.restore import new_agent
 from tests import statistical

@@ -21,7 +21,7 @@ from driftpolicy.errors import UserError
 from driftpolicy.export import exporting as export_run
 from driftpolicy.export.decision import Decision
 from driftpolicy.export.exporting import export_policy
-from driftpolicy.runs.checkpoints import restore_tree, tree_arrays
+from driftpolicy.runs.trees import restore_tree, tree_arrays
 from driftpolicy.training.restore import load_agent
 from tests import statistical
 from tests.export.common import (

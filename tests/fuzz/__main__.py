@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tests.fuzz
@@ -36,13 +36,15 @@ def targets() -> Iterator[tuple[str, str]]:
                 yield module.name, name
 
 
-def batch(name: str, *, first: int, count: int, limit_s: float) -> collections.Counter[str]:
-    """Make some trials of a target in another process; return how often each outcome came.
+def batch(
+    names: Sequence[str], *, first: int, count: int, limit_s: float
+) -> dict[str, dict[str, int]]:
+    """Make some trials of targets in another process; return how often each outcome came of each.
 
     Raises:
         AssertionError: with the seeds and the errors of the trials that failed.
     """
-    words = ["--target", name, "--first", str(first), "--count", str(count)]
+    words = ["--target", *names, "--first", str(first), "--count", str(count)]
     command = [sys.executable, "-m", "tests.fuzz", *words]
     try:
         done = subprocess.run(
@@ -50,25 +52,26 @@ def batch(name: str, *, first: int, count: int, limit_s: float) -> collections.C
         )
     except subprocess.TimeoutExpired as error:
         begun = (error.stderr or b"").decode().splitlines()[-1:]
-        raise AssertionError(f"{name} hangs in {begun}") from None
-    assert done.returncode == 0, f"{name}:\n{done.stdout}\n{done.stderr[-4000:]}"
-    return collections.Counter(json.loads(done.stdout.splitlines()[-1]))
+        raise AssertionError(f"no end of {begun}") from None
+    assert done.returncode == 0, f"{done.stdout[-9000:]}\n{done.stderr[-4000:]}"
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_here(name: str, first: int, count: int) -> int:
+def run_here(names: Sequence[str], first: int, count: int) -> int:
     """Make trials in this process, and print what came of them; return 1 if one failed."""
     faulthandler.enable()
-    module = next(module for module, target in targets() if target == name)
-    trial = importlib.import_module(f"tests.fuzz.{module}").trial
-    counts: collections.Counter[str] = collections.Counter()
+    places = {target: module for module, target in targets()}
+    counts = {name: collections.Counter() for name in names}
     failed = 0
-    for seed in range(first, first + count):
-        print(f"seed {seed}", file=sys.stderr, flush=True)
-        try:
-            counts[trial(name, seed)] += 1
-        except Exception:
-            failed += 1
-            print(f"seed {seed}:\n{traceback.format_exc()}")
+    for name in names:
+        trial = importlib.import_module(f"tests.fuzz.{places[name]}").trial
+        for seed in range(first, first + count):
+            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+            try:
+                counts[name][trial(name, seed)] += 1
+            except Exception:
+                failed += 1
+                print(f"{name}, seed {seed}:\n{traceback.format_exc()}")
     print(json.dumps(counts))
     return int(failed > 0)
 
@@ -77,20 +80,21 @@ def main() -> int:
     """Return 0 if all trials were as they must be, else 1."""
     parser = argparse.ArgumentParser(description="Read damaged files, for as long as wanted.")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--target", help="one of them only")
+    parser.add_argument("--target", nargs="+", help="these only")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--count", type=int, help="trials, in this process; needs --target")
+    parser.add_argument("--count", type=int, help="trials of each, in this process")
     options = parser.parse_args()
+    names = options.target or [name for _, name in targets()]
     if options.count:
-        return run_here(options.target, options.first, options.count)
-    names = [name for _, name in targets() if options.target in (None, name)]
+        return run_here(names, options.first, options.count)
     totals = {name: collections.Counter() for name in names}
     end = time.monotonic() + 60 * options.minutes
     first, failures = options.first, 0
     while time.monotonic() < end:
         for name in names:
             try:
-                totals[name] += batch(name, first=first, count=COUNT, limit_s=LIMIT_S)
+                found = batch([name], first=first, count=COUNT, limit_s=LIMIT_S)
+                totals[name] += collections.Counter(found[name])
             except AssertionError as error:
                 failures += 1
                 print(error, flush=True)

@@ -6,6 +6,7 @@ exactly the numbers of the good one. HDF5 and zarr have none, so there they may 
 accepted must fit together all the same.
 """
 
+import atexit
 import functools
 import shutil
 import tempfile
@@ -100,7 +101,9 @@ def write_arrays(path: Path, arrays: Arrays) -> Path:
 @functools.cache
 def good(name: str, writer: Callable[[Path], Path]) -> tuple[Path, list[Any]]:
     """Return a good file or folder, and what is in it."""
-    path = writer(Path(tempfile.mkdtemp(prefix="fuzz-")))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = writer(folder)
     return path, numbers(format_of(path).read(path))
 
 

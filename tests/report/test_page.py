@@ -1,9 +1,7 @@
 """The page in a real browser: from disk, without a network, by mouse, keyboard and rule book."""
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,16 +14,11 @@ from driftpolicy.report.provenance import data_records
 from driftpolicy.report.results import read_results
 from driftpolicy.suites.suite import find_suite, make_cell
 from driftpolicy.versions import versions
+from tests.chromium import launched, needs_chromium
 from tests.films import write_film
 from tests.waiting import PATIENCE
 
 from .conftest import CUBE, LIFT, SUITE, to, write_run
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="no Chromium: apt-get install chromium, or name one in the variable CHROMIUM",
-)
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +75,8 @@ def test_what_it_says(page):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        arguments = ["--disable-gpu", "--disable-background-networking"]
-        browser = play.chromium.launch(
-            executable_path=CHROMIUM, args=arguments, timeout=1000 * PATIENCE
-        )
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

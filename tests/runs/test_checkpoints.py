@@ -8,7 +8,7 @@ import pytest
 from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.networks import MLP
-from driftpolicy.runs import checkpoints
+from driftpolicy.runs import checkpoints, trees
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.scaling import Scaling
 
@@ -75,16 +75,16 @@ def test_a_newer_version_is_refused(tmp_path, monkeypatch):
 
 def test_trees_are_restored_by_name(tmp_path):
     tree = MLP(3, (4,), 2, layer_norm=True, key=jax.random.key(0))
-    arrays = {name: np.asarray(leaf) for name, leaf in checkpoints.tree_arrays(tree).items()}
+    arrays = {name: np.asarray(leaf) for name, leaf in trees.tree_arrays(tree).items()}
     assert "layers.0.weight" in arrays
     like = jax.eval_shape(lambda: tree)
-    back = checkpoints.restore_tree(like, arrays, tmp_path)
+    back = trees.restore_tree(like, arrays, tmp_path)
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(back), strict=True):
         np.testing.assert_array_equal(a, b)
 
     def refused(changed, match):
         with pytest.raises(UserError, match=match):
-            checkpoints.restore_tree(like, changed, tmp_path)
+            trees.restore_tree(like, changed, tmp_path)
 
     refused({k: v for k, v in arrays.items() if k != "layers.0.bias"}, r"lacks layers\.0\.bias")
     refused(arrays | {"more": np.ones(1)}, "holds an unknown more")
@@ -174,6 +174,57 @@ def test_a_checkpoint_holds_what_it_always_held(tmp_path, changes):
     back.require_current(now)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_agent_that_is_not_finite_is_neither_written_nor_read(tmp_path, monkeypatch, value):
+    good = a_checkpoint().save(tmp_path)
+    broken = a_checkpoint(step=71, agent={"counts": np.ones(2, int), "w": jnp.array([1, value])})
+    with pytest.raises(UserError, match=r"0071\.npz is not written: w holds NaN or infinity"):
+        broken.save(tmp_path)
+    with pytest.raises(UserError, match="is not written"):
+        broken.write(tmp_path / "offline-end.npz")
+    assert list(tmp_path.iterdir()) == [good]
+    monkeypatch.setattr(checkpoints, "require_finite", lambda *_: None)
+    path = broken.save(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"0071\.npz cannot be used: w holds NaN"):
+        Checkpoint.load(path, policy_only=True)
+
+
+def test_logs_are_kept_to_the_byte(tmp_path):
+    logs = {"eval": b"step\r\n", "train": b""}
+    back = Checkpoint.load(a_checkpoint(logs=logs).save(tmp_path))
+    assert back.logs == logs
+    assert back.csv_lengths == {"eval": 6, "train": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("step", "70", "its step is '70'"),
+        ("online", 1, "its online is 1"),
+        ("dims", [9], "zip"),
+        ("dims", [9, 1.0], "its dims is"),
+        ("wall_s", None, "its wall_s is None"),
+        ("last_eval", [], "its last_eval is"),
+        ("means", {"sums": {}}, "'counts'"),
+        ("means", {"sums": {"loss": "x"}, "counts": {"loss": 1}}, "sums"),
+        ("means", {"sums": {"loss": 0.5}, "counts": {}}, "other sums than counts"),
+        ("control_rate", "20", "its control_rate is"),
+        ("config", "{", "config is damaged"),
+        ("scaling", {"observation_mean": [0.0]}, "1 numbers of observation_mean"),
+        ("scaling", {"observation_mean": [0.0] * 9}, "scaling is damaged"),
+        ("version", "2", "its version is '2'"),
+    ],
+)
+def test_meta_data_of_another_type_are_named(tmp_path, name, value, words):
+    meta, groups = a_checkpoint()._stored()
+    path = checkpoints.save(tmp_path, 70, meta | {name: value}, groups)
+    with pytest.raises(UserError, match=words) as raised:
+        Checkpoint.load(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_policy_needs_the_agent_alone(tmp_path):
     path = a_checkpoint().save(tmp_path)
     policy = Checkpoint.load(path, policy_only=True)
@@ -198,7 +249,7 @@ def test_an_older_checkpoint_has_a_policy_but_is_not_continued(tmp_path, monkeyp
 
 def test_what_is_no_checkpoint_of_a_run_is_named(tmp_path):
     path = save(tmp_path, agent={"a": np.ones(1)})
-    with pytest.raises(UserError, match=r"step-0000000003\.npz does not hold a run: 'dims'"):
+    with pytest.raises(UserError, match=r"step-0000000003\.npz does not hold a run: 'config'"):
         Checkpoint.load(path)
     (tmp_path / "step-old.npz").touch()
     assert checkpoints.list_checkpoints(tmp_path) == [path]

@@ -1,7 +1,9 @@
 """A run as its folder shows it: complete, under way, kept as evidence, or damaged."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -32,6 +34,13 @@ def folder(tmp_path):
     folder.video.touch()
     folder.write_summary({"task": TASK, "steps": 12_000, "wall_s": 31, "data": {"crc32": "ab"}})
     return folder
+
+
+def forget_checksums(folder):
+    """Leave a summary as older versions wrote it."""
+    values = json.loads(folder.summary.read_text())
+    del values["checksums"]
+    folder.summary.write_text(json.dumps(values, indent=2))
 
 
 def test_a_finished_run(folder):
@@ -87,6 +96,7 @@ def test_no_run(tmp_path):
     ],
 )
 def test_damage_is_one_line_that_names_the_file(folder, name, old, new, message):
+    forget_checksums(folder)
     path = folder.path / name
     assert old in path.read_text()
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
@@ -97,8 +107,36 @@ def test_damage_is_one_line_that_names_the_file(folder, name, old, new, message)
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("eval.csv", "0.75", "0.25"),
+        ("train.csv", "9000,online,0.25", "9000,online,0.75"),
+        ("config.json", '"batch_size": 128', '"batch_size": 129'),
+        ("summary.json", "12000", "13000"),
+    ],
+)
+def test_a_digit_that_changed_after_the_end_is_noticed(folder, name, old, new):
+    path = folder.path / name
+    assert old in path.read_text()
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    run = load_run(folder.path)
+    assert run.damage.startswith(f"{path} was changed or damaged")
+    assert "\n" not in run.damage
+    folder.summary.unlink()
+    assert run.damage == ""  # a run under way keeps no checksums
+
+
+def test_line_ends_and_spaces_of_a_copy_do_not_matter(folder):
+    for path in (folder.eval_csv, folder.train_csv):
+        path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
+    folder.summary.write_text(json.dumps(json.loads(folder.summary.read_text())))
+    assert load_run(folder.path).damage == ""
+
+
 @pytest.mark.parametrize("name", ["eval.csv", "train.csv", "summary.json", "config.json"])
 def test_bytes_that_are_no_text_are_named(folder, name):
+    forget_checksums(folder)
     path = folder.path / name
     path.write_bytes(path.read_bytes().replace(b"0", b"\xff"))
     run = load_run(folder.path)
@@ -112,3 +150,22 @@ def test_a_summary_may_say_less_or_more(folder):
     folder.summary.write_text("[]")
     with pytest.raises(UserError, match="is no summary of a run"):
         _ = Run(folder.path).summary
+
+
+def test_a_run_removes_what_killed_processes_left(folder):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = [
+        folder.path / f".eval.csv.{gone.pid}.tmp",
+        folder.checkpoints / f".step-0000000001.npz.{gone.pid}.tmp",
+        folder.path / f".summary.json.{os.getpid()}.tmp",
+    ]
+    kept = [
+        folder.path / f".policy.onnx.{os.getppid()}.tmp",
+        folder.path / ".notes.tmp",
+        folder.path / f"mine.{gone.pid}.tmp",
+    ]
+    for path in left + kept:
+        path.touch()
+    with folder.lock():
+        assert [path.exists() for path in left + kept] == [False] * 3 + [True] * 3

@@ -16,7 +16,7 @@ from driftpolicy.runs.tables import (
 
 
 def test_rows_are_written_in_full(tmp_path):
-    log = CsvLog(tmp_path / "a.csv", ("step", "x", "y"), 0)
+    log = CsvLog(tmp_path / "a.csv", ("step", "x", "y"))
     log.write({"step": 1, "x": 0.1 + 0.2, "y": math.nan})
     log.close()
     assert (tmp_path / "a.csv").read_bytes() == b"step,x,y\r\n1,0.30000000000000004,\r\n"
@@ -24,21 +24,57 @@ def test_rows_are_written_in_full(tmp_path):
 
 def test_cut_back_to_what_the_checkpoint_knows(tmp_path):
     path = tmp_path / "a.csv"
-    log = CsvLog(path, ("step",), 0)
+    log = CsvLog(path, ("step",))
     log.write({"step": 1})
-    length = log.length()
+    content = log.content()
     log.write({"step": 2})
     log.close()
-    log = CsvLog(path, ("step",), length)
+    log = CsvLog(path, ("step",), content)
     log.write({"step": 3})
+    assert log.content() == path.read_bytes()
     log.close()
     assert path.read_text().split() == ["step", "1", "3"]
-    with pytest.raises(UserError, match="has lost rows"):
-        CsvLog(path, ("step",), 1000)
+    assert log.remark == ""
+
+
+@pytest.mark.parametrize("damage", [b"step\r\n7\r\n", b"step\r\n", b"\xff", b"", None])
+def test_a_damaged_log_is_written_again(tmp_path, damage):
+    """What was found is kept beside it; of an empty or a missing file there is nothing to keep."""
+    path, content = tmp_path / "a.csv", b"step\r\n1\r\n"
+    if damage is not None:
+        path.write_bytes(damage)
+    log = CsvLog(path, ("step",), content)
+    log.write({"step": 2})
+    log.close()
+    assert path.read_bytes() == content + b"2\r\n"
+    aside = tmp_path / "a.csv.damaged"
+    assert bool(log.remark) == bool(damage) == aside.exists()
+    assert not damage or aside.read_bytes() == damage
+
+
+def test_a_full_disk_is_one_error(tmp_path, monkeypatch):
+    log = CsvLog(tmp_path / "a.csv", ("step",))
+    log._file.close()
+    log._file = open("/dev/full", "wb")  # noqa: SIM115
+    with pytest.raises(UserError, match="No space left on device"):
+        log.write({"step": 1})
+    log.close()  # the row that is still to be flushed is no second error
+
+
+def test_a_disk_that_does_not_keep_a_log_is_one_error(tmp_path, monkeypatch):
+    log = CsvLog(tmp_path / "a.csv", ("step",))
+
+    def fail(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(UserError, match="Input/output error"):
+        log.content()
+    log.close()
 
 
 def test_a_row_needs_its_columns(tmp_path):
-    log = CsvLog(tmp_path / "a.csv", ("step",), 0)
+    log = CsvLog(tmp_path / "a.csv", ("step",))
     with pytest.raises(ValueError, match="columns"):
         log.write({"stop": 1})
     log.close()
@@ -46,7 +82,7 @@ def test_a_row_needs_its_columns(tmp_path):
 
 def test_an_evaluation_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "eval.csv"
-    log = CsvLog(path, EVAL_COLUMNS, 0)
+    log = CsvLog(path, EVAL_COLUMNS)
     rows = (
         Evaluation(10, "offline", 0.1 + 0.2, -1e-05, 2.5, 50, 3.0),
         Evaluation(20, "online", 1.0, math.nan, math.inf, 1, 1e21),
@@ -121,7 +157,7 @@ def test_phases_are_in_order(tmp_path):
 def test_training_is_read_by_columns(tmp_path):
     path = tmp_path / "train.csv"
     assert len(read_training(path).steps) == last_training_step(path) == 0
-    log = CsvLog(path, ("step", "phase", "loss", "norm"), 0)
+    log = CsvLog(path, ("step", "phase", "loss", "norm"))
     assert list(read_training(path).metrics) == ["loss", "norm"]
     log.write({"step": 5, "phase": "offline", "loss": 0.1 + 0.2, "norm": math.nan})
     log.write({"step": 10, "phase": "online", "loss": -2e-07, "norm": 1.0})

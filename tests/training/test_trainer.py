@@ -1,6 +1,7 @@
 """A run in one process: exact interruption, boundaries, logs, failures."""
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 from pathlib import Path
@@ -143,6 +144,85 @@ def test_other_prior_data_are_refused(data_file, dataset, workers, whole, tmp_pa
     folder = copy_of_checkpoint(whole, tmp_path / "run")
     with pytest.raises(UserError, match="prior data are not those"):
         trainer_of(tiny(data_file), folder, dataset, workers, data_id="others")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 7}, "says seed 7, but the run began with 0: put that back"),
+        ({"batch_size": 8}, "batch_size 8, but the run began with 16"),
+        ({"offline_steps": 50}, "offline_steps 50"),
+        ({"online_steps": 200}, "online_steps 200"),
+        ({"num_envs": 2}, "num_envs 2"),
+        ({"log_every": 8}, "log_every 8"),
+        ({"eval_episodes": 3}, "eval_episodes 3"),
+        ({"actor_hidden": (16, 8)}, "actor_hidden 16 8, but the run began with 16"),
+    ],
+)
+def test_a_config_edited_in_mid_run_is_refused(data_file, dataset, workers, whole, changes, words):
+    with pytest.raises(UserError, match=words):
+        trainer_of(tiny(data_file, **changes), whole[0], dataset, workers)
+
+
+def test_what_changes_no_number_may_be_edited(data_file, dataset, whole):
+    free = {"processes": 2, "video": True, "data": "elsewhere.npz", "loggers": ("wandb",)}
+    run = RunState(tiny(data_file, **free), whole[0], dataset, "data")
+    assert run.step == 150
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "change", "words"),
+    [
+        ("replay", "counts", None, "lacks counts"),
+        ("replay", "observations", lambda a: a[:1], "damaged replay"),
+        ("replay", "observations", lambda a: a[:, :1], "observations is float32"),
+        ("replay", "rewards", lambda a: a.astype(np.float64), "rewards is float64"),
+        ("replay", "counts", lambda a: a[::-1], "damaged replay"),
+        ("replay", "more", lambda a: np.zeros(1), "unknown more"),
+        (
+            "collection",
+            "0.pending",
+            lambda a: np.zeros((2, 2), np.float32),
+            "pending is float32",
+        ),
+        ("collection", "0.environment.seed", None, r"lacks 0\.environment\.seed"),
+        ("collection", "0.environment.actions", lambda a: a[..., None], "actions is float32"),
+        ("collection", "rewards", lambda a: np.zeros(2), "rewards is float64"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(
+    data_file, dataset, workers, whole, tmp_path, group, name, change, words
+):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    path = checkpoints.latest(folder.checkpoints)
+    saved = checkpoints.Checkpoint.load(path)
+    arrays = dict(getattr(saved, group))
+    array = arrays.pop(name, None)
+    if change is not None:
+        arrays[name] = change(array)
+    dataclasses.replace(saved, **{group: arrays}).save(folder.checkpoints)
+    with pytest.raises(UserError, match=words) as raised:
+        trainer_of(tiny(data_file), folder, dataset, workers)
+    assert str(path) in str(raised.value)
+
+
+def test_a_checkpoint_under_another_name_is_refused(data_file, dataset, workers, whole, tmp_path):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    path = checkpoints.latest(folder.checkpoints)
+    path.rename(path.with_name("step-0000000151.npz"))
+    with pytest.raises(UserError, match="holds step 150: it is of another run"):
+        trainer_of(tiny(data_file), folder, dataset, workers)
+
+
+def test_damaged_logs_do_not_cost_the_run(data_file, dataset, workers, whole, tmp_path):
+    folder = copy_of_checkpoint(whole, tmp_path / "run")
+    folder.eval_csv.write_bytes(whole[0].eval_csv.read_bytes().replace(b"offline", b"off1ine"))
+    trainer = trainer_of(tiny(data_file), folder, dataset, workers)
+    assert [remark.partition(" was")[0] for remark in trainer.remarks] == [str(folder.eval_csv)]
+    trainer.close()
+    assert_same_run((folder, trainer), whole)
+    assert b"off1ine" in (folder.path / "eval.csv.damaged").read_bytes()
 
 
 def test_another_simulator_is_noticed(data_file, dataset, whole, tmp_path):

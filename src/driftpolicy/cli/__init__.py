@@ -7,6 +7,7 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 import argparse
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +24,8 @@ COMMANDS = {
     "runs": "list the runs of a folder and how they are doing",
     "watch": "follow a run",
     "compare": "show what differs between two runs",
-    "data": "collect, inspect or download prior data",
+    "data": "collect, inspect, download or publish prior data",
+    "hub": "publish a trained policy on the Hugging Face Hub",
     "benchmark": "run a suite of runs and make its table, curves and page",
     "tasks": "list the tasks",
     "doctor": "check versions, devices and rendering",
@@ -41,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, or 2 for a user's mistake, printed in a line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if os.path.expanduser("~") == "~":
+            raise UserError("this user has no home folder: set HOME to one")
         parser = _Parser(prog="dfp", description="One-step generative policies for robots.")
         parser.add_argument("--version", action="version", version=f"driftpolicy {__version__}")
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -64,9 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_output(sys.stdout)
         return 0
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.filename is None:  # not about a file that was named
             raise
-        return _say(f"{in_brief(error.filename, 60)} is no name that a file can have", 2)
+        name = in_brief(str(error.filename), 60)
+        if error.errno == errno.ENAMETOOLONG:
+            return _say(f"{name} is no name that a file can have", 2)
+        return _say(f"cannot use {name}: {error.strerror}", 2)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
 

@@ -1,4 +1,4 @@
-"""``dfp data``: collect, inspect or download prior data."""
+"""``dfp data``: collect, inspect, download or publish prior data."""
 
 import argparse
 import contextlib
@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from driftpolicy.cli.hub import add_name
 from driftpolicy.cli.inspecting import inspect
 from driftpolicy.data.download import download as download_data
 from driftpolicy.errors import UserError
@@ -29,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--episodes",
         type=int,
         metavar="N",
-        help="[100, of Robomimic's tasks 300 successful demonstrations]",
+        help="how many [100, of Robomimic's tasks 300 successful demonstrations]",
     )
     collecting.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same seed, same data [0]"
@@ -46,9 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--episode-steps",
         type=int,
         metavar="N",
-        help=f"observations per episode of OGBench's; [{EPISODE_STEPS}, as published]",
+        help=f"observations per episode of OGBench's [{EPISODE_STEPS}, as published]",
     )
-    collecting.add_argument("--out", metavar="PATH", help="[data/DATASET-collected.npz]")
+    collecting.add_argument(
+        "--out", metavar="PATH", help="the file to write [data/DATASET-collected.npz]"
+    )
     collecting.add_argument("--overwrite", action="store_true", help="replace what is there")
     collecting.set_defaults(act=collect)
 
@@ -71,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what data of your own are made of: observation=state,environment_state action=action",
     )
     inspecting.add_argument(
-        "--skip-broken", action="store_true", help="leave out episodes that are broken"
+        "--skip-broken", action="store_true", help="leave out what is broken, a line each"
     )
     inspecting.set_defaults(act=inspect)
 
@@ -86,13 +89,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     downloading.add_argument("name", metavar="DATASET", help="a dataset's name, or a task's")
     downloading.add_argument("--sha256", metavar="HEX", help="refuse another file than this one")
     downloading.add_argument(
-        "--from", dest="base_url", metavar="URL", help="[where the benchmark publishes it]"
+        "--from",
+        dest="base_url",
+        metavar="URL",
+        help="another place [where the benchmark publishes it]",
     )
     downloading.add_argument(
-        "--to", metavar="FOLDER", help="[~/.ogbench/data or ~/.robomimic, where it is looked for]"
+        "--to",
+        metavar="FOLDER",
+        help="where to store it [~/.ogbench/data or ~/.robomimic, where it is looked for]",
     )
     downloading.add_argument("--overwrite", action="store_true", help="replace what is there")
     downloading.set_defaults(act=download)
+
+    summary = "publish data of yours on the Hugging Face Hub"
+    pushing = actions.add_parser("push", help=summary, description=summary.capitalize())
+    pushing.add_argument("file", metavar="SOURCE", help="a file, or a folder of shards")
+    add_name(pushing)
+    pushing.set_defaults(act=push)
+
+    summary = "fetch data from the Hugging Face Hub"
+    pulling = actions.add_parser("pull", help=summary, description=summary.capitalize())
+    pulling.add_argument("name", metavar="NAME", help="owner/name, or owner/name@COMMIT")
+    pulling.add_argument("--to", metavar="FOLDER", help="[data/ and the repository's name]")
+    pulling.add_argument("--overwrite", action="store_true", help="replace what is there")
+    pulling.set_defaults(act=pull)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -127,7 +148,7 @@ def collect(options: argparse.Namespace) -> int:
             for done in episodes:
                 progress.update(done)
     except KeyboardInterrupt:
-        return _interrupted("nothing was written")
+        return _interrupted("the same command continues where this one ended")
     size, seconds = path.stat().st_size, time.monotonic() - start
     print(
         f"{path}\n{count:,} episodes, {format_bytes(size)}, in {format_seconds(seconds)}\n"
@@ -155,6 +176,29 @@ def download(options: argparse.Namespace) -> int:
         return _interrupted("the same command continues where this one ended")
     seconds = format_seconds(time.monotonic() - start)
     print(f"{path}\n{format_bytes(path.stat().st_size)}, in {seconds}, checksums verified")
+    return 0
+
+
+def push(options: argparse.Namespace) -> int:
+    """Publish a file, or a folder of shards."""
+    from driftpolicy.hub.datasets import push_data
+
+    with busy(f"publishing {options.name}"):
+        commit = push_data(Path(options.file).expanduser(), options.name, private=options.private)
+    print(f"published; fetch it with: dfp data pull {options.name}@{commit}")
+    return 0
+
+
+def pull(options: argparse.Namespace) -> int:
+    """Fetch data from the Hub."""
+    from driftpolicy.hub.datasets import pull_data
+
+    folder = Path(options.to).expanduser() if options.to else None
+    try:
+        path, commit = pull_data(options.name, folder, overwrite=options.overwrite)
+    except KeyboardInterrupt:
+        return _interrupted("the same command continues where this one ended")
+    print(f"{path}\ncommit {commit}; train on it with --data {path}")
     return 0
 
 

@@ -20,6 +20,7 @@ _EXTRAS = {
     "onnxruntime": "deploy",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",
+    "huggingface_hub": "hub",
 }
 
 

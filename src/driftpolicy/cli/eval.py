@@ -15,7 +15,9 @@ from driftpolicy.progress import busy
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", metavar="RUN", help="a run's folder, or a checkpoint file")
+    parser.add_argument(
+        "run_folder", metavar="RUN", help="a run's folder, a checkpoint file, or hf://owner/name"
+    )
     parser.add_argument("--episodes", type=int, default=50, help="episodes [50]")
     parser.add_argument("--seed", type=int, help="of the episodes [the run's own]")
     parser.add_argument("--processes", type=int, help="environment processes [the run's own]")
@@ -101,7 +103,7 @@ def _evaluate(
 
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
-    from driftpolicy.runs.checkpoints import checkpoint_of
+    from driftpolicy.policy import find_checkpoint, is_remote
     from driftpolicy.runs.unfinished import UnfinishedEvaluation
     from driftpolicy.training.evaluation import success_interval, summarise
     from driftpolicy.training.restore import load_agent
@@ -112,11 +114,16 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    path = checkpoint_of(Path(options.run_folder))
+    path = find_checkpoint(options.run_folder)
     with busy("loading the policy"):
         agent, checkpoint = load_agent(path)
     config, rule = checkpoint.config, agent.decision_rule
     task = config.configured_task(checkpoint.scaling)
+    if is_remote(options.run_folder) and task.custom is not None:
+        raise UserError(
+            f"{task.name} is somebody's environment, and nothing from the Hub chooses code to run: "
+            "load the policy in Python (driftpolicy.load_policy)"
+        )
     seed = config.seed if options.seed is None else options.seed
     key = RunKeys(seed).evaluate
     if options.best_of:

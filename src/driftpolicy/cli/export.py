@@ -9,7 +9,9 @@ from driftpolicy.progress import JobProgress, format_bytes
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", metavar="RUN", help="a run's folder, or a checkpoint file")
+    parser.add_argument(
+        "run_folder", metavar="RUN", help="a run's folder, a checkpoint file, or hf://owner/name"
+    )
     parser.add_argument("file", metavar="FILE", help="the model to write, such as policy.onnx")
     parser.add_argument(
         "--batch",
@@ -41,14 +43,18 @@ def run(options: argparse.Namespace) -> int:
         batch = int(options.batch)
     if options.states < 1:
         raise UserError(f"--states must be at least 1, not {options.states}")
+    from driftpolicy.policy import find_checkpoint, is_remote
+
     try:
         from driftpolicy.export.exporting import export_policy
     except ImportError as error:
         raise UserError(f"dfp export needs {error.name}: uv sync --extra export") from None
 
+    remote = is_remote(options.run_folder)
+    path = find_checkpoint(options.run_folder) if remote else Path(options.run_folder)
     with JobProgress("comparing with JAX", options.states, unit="states") as progress:
         exported = export_policy(
-            Path(options.run_folder),
+            path,
             Path(options.file),
             batch=batch,
             opset=options.opset,

@@ -90,6 +90,11 @@ class _Extremes:
         self.high = np.maximum(self.high, rows.max(axis=0))
 
 
+def _span(rows: np.ndarray) -> Float[np.ndarray, " numbers"]:
+    """Return by how much each number varies; in double precision, where nothing overflows."""
+    return np.float64(rows.max(axis=0)) - rows.min(axis=0)
+
+
 class _Bounds:
     """Reports actions that the environment does not take."""
 
@@ -118,8 +123,7 @@ class _Bounds:
         what = (
             f"{percent:g}% of the steps have actions outside the environment's bounds: "
             f"number {worst} goes from {self._extremes.low[worst]:g} to "
-            f"{self._extremes.high[worst]:g}, "
-            f"allowed are {low[worst]:g} to {high[worst]:g}"
+            f"{self._extremes.high[worst]:g}, allowed are {low[worst]:g} to {high[worst]:g}"
         )
         if self._demands.outside == "kept":
             yield Finding(f"{what}; the policy will ask for such actions too")
@@ -211,10 +215,10 @@ class _Motion:
 
     def see(self, episode: Episode) -> None:
         self._extremes.see(episode.observations)
-        self._spans.append(np.ptp(episode.observations, axis=0))
+        self._spans.append(_span(episode.observations))
 
     def findings(self) -> Iterator[Finding]:
-        room = self._extremes.high - self._extremes.low
+        room = np.float64(self._extremes.high) - self._extremes.low
         moving = np.median(self._spans, axis=0)[room > 0] / room[room > 0]
         if len(moving) and moving.max() < _MOTION:
             yield Finding(
@@ -262,7 +266,7 @@ class _Still:
 
     def see(self, episode: Episode) -> None:
         self._seen += 1
-        if len(episode.actions) > 1 and (np.ptp(episode.actions, axis=0) <= self._least).all():
+        if len(episode.actions) > 1 and (_span(episode.actions) <= self._least).all():
             self._still.append(episode.name)
 
     def findings(self) -> Iterator[Finding]:

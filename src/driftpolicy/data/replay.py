@@ -124,9 +124,17 @@ class Replay:
         return {"counts": counts, **arrays}
 
     def load(self, state: dict[str, np.ndarray]) -> None:
-        """Restore :meth:`state` into rings of the same capacity and number."""
+        """Restore :meth:`state` into rings of the same capacity and number.
+
+        Raises:
+            ValueError: if the counters and the rows do not belong together.
+        """
         self._rows, self._first, self._transitions = state["counts"].copy()
+        in_order = (self._first >= 0) & (self._first <= self._transitions)
         used = self._used(self._rows)
+        lengths = {len(state[name]) for name in self._arrays()}
+        if lengths != {len(used)} or not (in_order & (self._transitions <= self._rows)).all():
+            raise ValueError("its counters are not those of its rows")
         for name, array in self._arrays().items():
             array[used] = state[name]
 

@@ -76,7 +76,8 @@ class Fetched(NamedTuple):
     """The prior data's part in a batch, or in one batch after another, where they are on the disk.
 
     Attributes:
-        rows: of :meth:`Prior.gather`, with the leading axis of the batches if there are several.
+        rows: of :meth:`driftpolicy.data.transitions.Prior.gather`, with the leading axis of the
+            batches if there are several.
         held: transitions of the prior data.
     """
 
@@ -119,7 +120,7 @@ def draw_windows(
     Args:
         prior: prior data, or what of them was fetched for this batch.
         replay: the rings of :class:`driftpolicy.data.replay.Replay`, or None.
-        marks: ``[rings, 3]``, what each ring holds, as :meth:`Replay.marks` says it; or None.
+        marks: ``[rings, 3]``, what each ring holds, as its method ``marks`` says it; or None.
         key: of this batch.
         spec: of the windows.
         batch_size: windows in the batch.

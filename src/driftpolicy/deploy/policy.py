@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from driftpolicy.deploy.content import require_intact
 from driftpolicy.deploy.metadata import Metadata
 from driftpolicy.errors import UserError
 
@@ -23,11 +24,13 @@ class Policy:
             threads: of one decision; more than one rarely pays at a policy's size.
 
         Raises:
-            UserError: if there is no such file, it is no exported policy, it is out of date, or
-                onnxruntime is not installed.
+            UserError: if there is no such file, it is no exported policy, it is damaged or out of
+                date, its weights are not finite, or onnxruntime is not installed.
         """
         name = "the model" if isinstance(model, bytes) else str(model)
-        self._session = _session(model, name, threads)
+        content = model if isinstance(model, bytes) else _read(Path(model))
+        require_intact(content, name)
+        self._session = _session(content, name, threads)
         entries = self._session.get_modelmeta().custom_metadata_map
         self.metadata = Metadata.read(entries, name)
         batch = self._session.get_inputs()[0].shape[0]
@@ -129,7 +132,21 @@ def _place(array: np.ndarray) -> tuple[Any, ...]:
     return "cpu", 0, np.float32, array.shape, array.ctypes.data
 
 
-def _session(model: str | Path | bytes, name: str, threads: int) -> Any:
+def _read(path: Path) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        UserError: if there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _session(content: bytes, name: str, threads: int) -> Any:
     """An onnxruntime session on the CPU."""
     try:
         import onnxruntime
@@ -137,15 +154,12 @@ def _session(model: str | Path | bytes, name: str, threads: int) -> Any:
         raise UserError(
             "running an exported policy needs onnxruntime: pip install onnxruntime"
         ) from None
-    if not isinstance(model, bytes) and not Path(model).is_file():
-        raise UserError(f"there is no file {name}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; they are raised as well
-    source = model if isinstance(model, bytes) else str(model)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes, which share no base
         reason = " ".join(str(error).split())
         raise UserError(f"onnxruntime cannot read {name}: {reason}") from None

@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from driftpolicy.agents import DecisionRule
 from driftpolicy.data.files import write_atomically
 from driftpolicy.deploy import Metadata, Policy
+from driftpolicy.deploy.content import CHECKSUM, UNSEALED, seal
 from driftpolicy.errors import UserError
 from driftpolicy.export.agreement import Agreement, check_agreement
 from driftpolicy.export.decision import LEAST_OPSET, Decision, build_model, describe
@@ -25,8 +26,8 @@ from driftpolicy.runs.checkpoints import (
     Checkpoint,
     checkpoint_of,
     load_replay_observations,
-    tree_arrays,
 )
+from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.scaling import Scaling
 from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.training.restore import load_agent
@@ -82,8 +83,8 @@ def export_policy(
     told = _describe(path_of_checkpoint, checkpoint, rule, known)
     decide = Decision(rule, scaling)
     model = build_model(decide, told.observation_dim, rule.noise_shape, batch=batch, opset=opset)
-    describe(model, told.entries())
-    content = model.SerializeToString()
+    describe(model, told.entries() | {CHECKSUM: UNSEALED})
+    content = seal(model.SerializeToString())
     observations = _states(known, scaling, told.observation_dim, states)
     agreement = check_agreement(
         Policy(content), decide, observations, where=where, progress=progress

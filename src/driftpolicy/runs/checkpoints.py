@@ -1,9 +1,9 @@
 """Checkpoints: one checksummed ``.npz`` file each, atomic, versioned, never pickled.
 
 A checkpoint holds the config, every array of the agent (parameters, target, anchor, optimiser), the
-replay, the environment's state, the pending chunk and the counters from which all random numbers
-follow. Arrays are stored under the path of their field, so a file that does not fit the program
-that reads it is refused by name instead of being filled in.
+replay, the environment's state, the pending chunk, the counters from which all random numbers
+follow, and the logs up to there. Arrays are stored under the path of their field, so a file that
+does not fit the program that reads it is refused by name instead of being filled in.
 """
 
 import dataclasses
@@ -11,22 +11,21 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import read_npz, write_npz
 from driftpolicy.errors import UserError
+from driftpolicy.runs.meta import require_kinds
+from driftpolicy.runs.trees import require_finite
 from driftpolicy.scaling import Scaling
 
 VERSION = 2
 KEPT = 2
 _NAME = re.compile(r"step-(\d+)\.npz", re.ASCII)
-_Tree = TypeVar("_Tree")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,8 +47,11 @@ class Checkpoint:
     """The last evaluation, by the columns of ``eval.csv``."""
     means: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The sums and counts of what is logged next."""
+    logs: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    """The contents of ``eval.csv`` and ``train.csv``, under ``eval`` and ``train``; empty in files
+    of older versions."""
     csv_lengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Bytes of ``eval.csv`` and ``train.csv``, under ``eval`` and ``train``."""
+    """Their bytes, where the contents are not held."""
     observation_dim: int
     action_dim: int
     scaling: Scaling | None = None
@@ -57,7 +59,7 @@ class Checkpoint:
     control_rate: float | None = None
     """Control steps per second; None where the data do not say."""
     agent: Mapping[str, Any]
-    """The agent, as :func:`tree_arrays` has it."""
+    """The agent, as :func:`driftpolicy.runs.trees.tree_arrays` has it."""
     replay: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     collection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The environments of the online phase and their pending chunks; empty before."""
@@ -70,7 +72,7 @@ class Checkpoint:
         """Write the checkpoint into a folder of checkpoints and drop all but the last two.
 
         Raises:
-            UserError: if the disk is full; earlier checkpoints stay intact.
+            UserError: if the disk is full, or the agent is not finite; earlier checkpoints stay.
         """
         return save(folder, self.step, *self._stored())
 
@@ -78,9 +80,10 @@ class Checkpoint:
         """Write the checkpoint into a file of its own name.
 
         Raises:
-            UserError: if the disk is full; an earlier file stays intact.
+            UserError: if the disk is full, or the agent is not finite; an earlier file stays.
         """
         meta, groups = self._stored()
+        require_finite(self.agent, f"{path} is not written")
         write_npz(path, _arrays(meta, groups), what="checkpoint")
 
     def _stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,7 +96,7 @@ class Checkpoint:
             "wall_s": self.wall_s,
             "last_eval": None if self.last_eval is None else dict(self.last_eval),
             "means": dict(self.means),
-            "csv": dict(self.csv_lengths),
+            "csv": dict(self.csv_lengths) | {name: len(log) for name, log in self.logs.items()},
             "dims": [self.observation_dim, self.action_dim],
             "scaling": self.scaling and self.scaling.to_json(),
             "control_rate": self.control_rate,
@@ -103,6 +106,7 @@ class Checkpoint:
             "replay": self.replay,
             "collection": self.collection,
             "owed": {"marks": np.asarray(self.owed_marks, np.int32)},
+            "logs": {name: np.frombuffer(log, np.uint8) for name, log in self.logs.items()},
         }
         return meta, groups
 
@@ -115,10 +119,13 @@ class Checkpoint:
             policy_only: whether to leave out all arrays but the agent's.
 
         Raises:
-            UserError: if the file is corrupted, no checkpoint, or of a newer version.
+            UserError: if the file is corrupted, no checkpoint, of a newer version, or its agent is
+                not finite.
         """
         meta, groups = load(path, *(("agent",) if policy_only else ()))
+        require_finite(groups.get("agent", {}), f"checkpoint {path} cannot be used")
         try:
+            require_kinds(meta)
             observation_dim, action_dim = meta["dims"]
             return cls(
                 version=meta["version"],
@@ -129,6 +136,7 @@ class Checkpoint:
                 wall_s=meta.get("wall_s", 0.0),
                 last_eval=meta.get("last_eval"),
                 means=meta.get("means", {}),
+                logs={name: log.tobytes() for name, log in groups.get("logs", {}).items()},
                 csv_lengths=meta.get("csv", {}),
                 observation_dim=observation_dim,
                 action_dim=action_dim,
@@ -139,7 +147,7 @@ class Checkpoint:
                 collection=groups.get("collection", {}),
                 owed_marks=groups.get("owed", {}).get("marks", np.zeros(0, np.int32)),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise UserError(f"checkpoint {path} does not hold a run: {error}") from None
 
     def require_current(self, path: Path) -> None:
@@ -180,6 +188,7 @@ def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) 
         UserError: if the disk is full; earlier checkpoints stay intact.
     """
     path = folder / f"step-{step:010d}.npz"
+    require_finite(groups.get("agent", {}), f"{path} is not written")
     write_npz(path, _arrays(meta, groups), what="checkpoint")
     for old in list_checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
@@ -214,6 +223,8 @@ def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, 
         arrays = read_npz(path, what="checkpoint", only=("meta", *prefixes))
         meta = json.loads(str(arrays.pop("meta")))
         version = meta["version"]
+        if type(version) is not int:
+            raise ValueError(f"its version is {version!r}")
     except (UserError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"checkpoint {path} is corrupted ({error}); delete it to continue from the one before"
@@ -238,32 +249,6 @@ def load_replay_observations(path: Path) -> Float32[np.ndarray, "rows observatio
     """
     name = "replay/observations"
     return read_npz(path, what="checkpoint", only=(name,)).get(name)
-
-
-def tree_arrays(tree: Any) -> dict[str, Any]:
-    """Return the arrays of a module by the path of their field."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
-def restore_tree(like: _Tree, arrays: Mapping[str, np.ndarray], path: Path) -> _Tree:
-    """Return a module like ``like``, of which shapes suffice, with these arrays.
-
-    Raises:
-        UserError: naming the first array that is missing, unknown, or of another shape or type.
-    """
-    expected = tree_arrays(like)
-    for name in sorted(set(expected) ^ set(arrays)):
-        verb = "lacks" if name in expected else "holds an unknown"
-        raise UserError(f"checkpoint {path} {verb} {name}: it is of another version or config")
-    for name, leaf in expected.items():
-        if arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
-            raise UserError(
-                f"checkpoint {path}: {name} is {arrays[name].dtype}{arrays[name].shape}, "
-                f"the config says {leaf.dtype}{leaf.shape}"
-            )
-    structure = jax.tree.structure(like)
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in expected])
 
 
 def latest(folder: Path) -> Path:

@@ -10,8 +10,10 @@ from typing import IO, Any
 
 from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.files import write_atomically
+from driftpolicy.data.files import remove_leftovers, write_atomically
 from driftpolicy.errors import UserError
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.runs.sums import require_unchanged, sealed
 from driftpolicy.tasks.registry import find_task
 
 _ATTEMPTS = 10  # at the lock, in a fifth of a second
@@ -68,8 +70,10 @@ class RunFolder:
         """Return the run's config.
 
         Raises:
-            UserError: if the folder holds no run, or its config is damaged.
+            UserError: if the folder holds no run, or its config is damaged, or was changed after
+                the run had ended.
         """
+        require_unchanged(self.config_file, self.summary)
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except OSError:
@@ -81,6 +85,30 @@ class RunFolder:
         except UserError as error:
             raise UserError(f"{self.config_file}: {error}") from None
 
+    def logs(self, checkpoint: Checkpoint) -> dict[str, bytes]:
+        """Return the contents of the logs, under ``eval`` and ``train``, up to a checkpoint.
+
+        Args:
+            checkpoint: of this run; an older version's holds the lengths of the logs alone, and
+                the files are read.
+
+        Raises:
+            UserError: if a file has lost rows that the checkpoint does not hold.
+        """
+        if checkpoint.logs:
+            return dict(checkpoint.logs)
+        contents = {}
+        for name, path in (("eval", self.eval_csv), ("train", self.train_csv)):
+            length = checkpoint.csv_lengths.get(name, 0)
+            content = path.read_bytes()[:length] if path.is_file() else b""
+            if len(content) < length:
+                raise UserError(
+                    f"{path} has lost rows: {len(content)} bytes, the checkpoint knows {length}; "
+                    "put the whole file back"
+                )
+            contents[name] = content
+        return contents
+
     def begun(self) -> bool:
         """Tell whether a run has been created here, or at least something trained."""
         return self.config_file.exists() or self.train_csv.exists()
@@ -91,6 +119,7 @@ class RunFolder:
 
     def write_summary(self, values: Mapping[str, Any]) -> None:
         """Mark the run as finished, with the values of :class:`driftpolicy.runs.Summary`."""
+        values = sealed(values, self.summary, (self.config_file, self.eval_csv, self.train_csv))
         self.write_text(self.summary, json.dumps(values, indent=2) + "\n")
 
     @staticmethod
@@ -102,6 +131,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for this process; it is released however the process ends.
 
+        What processes that were killed have left half-written is removed.
+
         Raises:
             UserError: if another process holds it.
         """
@@ -112,6 +143,8 @@ class RunFolder:
             raise UserError(f"cannot use the run folder {self.path}: {error.strerror}") from None
         with file:
             self._take(file)
+            for folder in (self.path, self.checkpoints):
+                remove_leftovers(folder)
             yield
 
     def _take(self, file: IO[str]) -> None:

@@ -10,6 +10,7 @@ from driftpolicy.config import TrainConfig, convert
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.sums import require_sealed, require_unchanged
 from driftpolicy.runs.tables import (
     Evaluation,
     Training,
@@ -87,11 +88,13 @@ class Run:
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """Return the evaluations so far, in the order of their steps."""
+        require_unchanged(self.folder.eval_csv, self.folder.summary)
         return read_evaluations(self.folder.eval_csv)
 
     @property
     def training(self) -> Training:
         """Return what was logged while the run trained."""
+        require_unchanged(self.folder.train_csv, self.folder.summary)
         return read_training(self.folder.train_csv)
 
     @property
@@ -103,6 +106,15 @@ class Run:
     def finished(self) -> bool:
         """Tell whether the run is complete."""
         return self.folder.finished()
+
+    @property
+    def damage(self) -> str:
+        """Say in a line what is damaged among the run's small files; empty if nothing is."""
+        try:
+            _ = self.config, self.evaluations, self.training, self.summary
+        except UserError as error:
+            return str(error)
+        return ""
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -158,6 +170,7 @@ def read_summary(path: Path) -> Summary | None:
         raise UserError(f"cannot read {path}: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is no summary of a run")
+    require_sealed(values, path)
     known = {}
     for name, kind in _KINDS.items():
         value = convert(values.get(name), kind)

@@ -1,5 +1,6 @@
 """The tables of a run folder, ``eval.csv`` and ``train.csv``: how they are written and read."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from driftpolicy.data.files import write_atomically
 from driftpolicy.errors import UserError
 
 PHASES = ("offline", "online")
@@ -58,31 +60,46 @@ class Training:
 
 
 class CsvLog:
-    """Rows appended to a CSV file, whose length a checkpoint remembers.
+    """Rows appended to a CSV file, whose contents a checkpoint keeps.
 
-    After a crash the file is cut back to the length it had at the checkpoint, so that no row is
-    lost or doubled when the work since then is repeated.
+    When a run goes on, the file becomes what it was at the checkpoint, so that no row is lost,
+    damaged or doubled when the work since then is repeated.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], length: int):
-        """Open ``path`` and cut it to ``length`` bytes, of which 0 means a new table.
+    def __init__(self, path: Path, columns: Sequence[str], content: bytes = b""):
+        """Open ``path`` with the content that a checkpoint has kept; none means a new table.
 
         Raises:
-            UserError: if the file is shorter than that, or cannot be written.
+            UserError: if the file cannot be written.
         """
         self._path = path
         self._columns = list(columns)
+        self.remark = ""
+        """What the user should know of the file as it was found."""
+        self._content = bytearray(content)
         try:
+            if content:
+                self._restore(content)
             self._file = open(path, "a+b")  # noqa: SIM115  (open as long as the run)
+            self._file.truncate(len(content))
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
-        size = self._file.seek(0, os.SEEK_END)
-        if size < length:
-            self._file.close()
-            raise UserError(f"{path} has lost rows: {size} bytes, the checkpoint knows {length}")
-        self._file.truncate(length)
-        if length == 0:
+        if not content:
             self._append(",".join(self._columns) + "\r\n")
+
+    def _restore(self, content: bytes) -> None:
+        """Let the file begin with ``content``; one that does not is kept under another name."""
+        found = self._path.read_bytes() if self._path.exists() else b""
+        if found.startswith(content):
+            return
+        if found:
+            aside = self._path.with_name(f"{self._path.name}.damaged")
+            os.replace(self._path, aside)
+            self.remark = (
+                f"{self._path} was damaged or had lost rows: it is written again from the "
+                f"checkpoint, which has all of them, and what was found is in {aside.name}"
+            )
+        write_atomically(self._path, lambda file: file.write(content), what="file")
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row. Numbers are written in full; NaN as an empty cell."""
@@ -96,17 +113,27 @@ class CsvLog:
         try:
             self._file.write(line.encode())
             self._file.flush()
+            self._content += line.encode()
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from None
 
-    def length(self) -> int:
-        """Return the number of bytes so far, once they are safely on disk."""
-        os.fsync(self._file.fileno())
-        return self._file.seek(0, os.SEEK_END)
+    def content(self) -> bytes:
+        """Return the file's content, once it is safely on disk.
+
+        Raises:
+            UserError: if the disk does not take it.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {self._path}: {error.strerror}") from None
+        return bytes(self._content)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        # Only a row that could not be written is still to be flushed, and that was reported.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def read_evaluations(path: Path) -> tuple[Evaluation, ...]:

@@ -1,38 +1,22 @@
 """Whether what is in a folder is the run that a suite asks for, wherever it was made."""
 
-import dataclasses
-from typing import Any
-
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import FREE_FIELDS, TrainConfig, first_difference, setting_text
 from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder
 
-FREE_FIELDS = frozenset(
-    (
-        *("data", "loggers", "log_every", "checkpoint_every", "processes", "video"),
-        "offline_from",
-    ),
-)
-"""Settings in which a run made elsewhere may differ, since they change neither the training nor
-eval.csv: a run that took over its offline phase is the run that made its own. That a run's data are
-the right ones shows in its summary, not in a path."""
+_FREE = (FREE_FIELDS - {"collect_episodes", "skip_broken"}) | {"log_every", "checkpoint_every"}
+"""Settings in which a run made elsewhere may differ: a run that took over its offline phase is the
+run that made its own. That a run's data are the right ones shows in its summary, not in a path, but
+how much was to be collected is the suite's word."""
 
 
 def difference(found: TrainConfig, wanted: TrainConfig) -> str:
     """Return in words the first setting that makes ``found`` another run, or nothing."""
-    pairs: list[tuple[Any, Any]] = [(found, wanted)]
-    if type(found.agent) is type(wanted.agent):
-        pairs.append((found.agent, wanted.agent))
-    for one, other in pairs:
-        for field in dataclasses.fields(one):
-            ours, theirs = getattr(one, field.name), getattr(other, field.name)
-            if field.name not in FREE_FIELDS | {"agent"} and ours != theirs:
-                return f"has {field.name} {_text(ours)}, the suite says {_text(theirs)}"
-    return ""
-
-
-def _text(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    differs = first_difference(found, wanted, _FREE)
+    if differs is None:
+        return ""
+    name, ours, theirs = differs
+    return f"has {name} {setting_text(ours)}, the suite says {setting_text(theirs)}"
 
 
 def objection(folder: RunFolder, wanted: TrainConfig) -> str:

@@ -5,10 +5,8 @@ another one.
 """
 
 import dataclasses
-import json
-import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -227,10 +225,8 @@ class Benchmark(ABC):
         Raises:
             UserError: as :meth:`inspect`, or if the data are those of a benchmark.
         """
-        raise UserError(
-            f"{source} is data of {self.name}: --columns and --skip-broken are of data of your own "
-            "(--env names their environment)"
-        )
+        what = "--columns" if columns else "--skip-broken"
+        raise UserError(f"{source} is data of {self.name}: {what} is of data of your own (--env)")
 
     def verify(self, path: Path, count: int) -> Verification:
         """Replay the first ``count`` demonstrations of a file in the simulator.
@@ -288,19 +284,6 @@ class Benchmark(ABC):
             UserError: if they are not, or not as one file.
         """
         raise UserError(f"nobody publishes data of {task.environment}")
-
-
-def without_episodes(description: dict[str, Any], left_out: Sequence[str]) -> dict[str, Any]:
-    """Return the description of data of which some episodes were left out: these are other data.
-
-    Args:
-        description: of the whole file.
-        left_out: the names of the episodes.
-    """
-    if not left_out:
-        return description
-    names = json.dumps([description["crc32"], *left_out]).encode()
-    return {**description, "left_out": list(left_out), "crc32": f"{zlib.crc32(names):08x}"}
 
 
 def first_file(data: str | None, places: Iterable[Path]) -> Path | None:

@@ -1,6 +1,6 @@
 """Gradient steps in compiled blocks: sampling, loss and optimiser without the host.
 
-One definition, :func:`_block`, serves one run and, vectorised over the runs, several side by side.
+One definition, ``_block``, serves one run and, vectorised over the runs, several side by side.
 """
 
 from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -163,6 +164,25 @@ class Collection:
             }
             arrays |= {f"{i}.environment.{name}": array for name, array in state.items()}
         return arrays
+
+    @staticmethod
+    def layout(
+        environments: int, observation_dim: int, action_dim: int
+    ) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """Return shape and type of every array of :meth:`state`, -1 for any length."""
+        layout: dict[str, tuple[tuple[int, ...], Any]] = {
+            "episodes": ((environments,), np.int64),
+            "rewards": ((environments,), np.float64),
+            "lengths": ((environments,), np.int64),
+        }
+        for i in range(environments):
+            layout |= {
+                f"{i}.pending": ((-1, -1), np.float32),  # 0 by 0 before the first decision
+                f"{i}.environment.seed": ((), np.uint64),
+                f"{i}.environment.actions": ((-1, action_dim), np.float32),
+                f"{i}.environment.observation": ((observation_dim,), np.float32),
+            }
+        return layout
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore :meth:`state`.

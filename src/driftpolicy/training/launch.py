@@ -53,10 +53,7 @@ def launch(
         stack.enter_context(stop.outliving(console))
         for folder in folders:
             stack.enter_context(folder.lock())
-        for folder in folders:
-            if folder.finished():
-                console.print(f"{folder.path} is finished: {folder.summary}")
-        folders = [folder for folder in folders if not folder.finished()]
+        folders = [folder for folder in folders if not _complete(folder, console)]
         if not folders:
             return 0
         configs = [folder.config() for folder in folders]
@@ -71,7 +68,7 @@ def launch(
             finished = train(records, stop=stop, report=lambda: display(records))
         for one, description in zip(records, data, strict=True):
             run = one.run
-            plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
+            _draw(run, console)
             if run.finished:
                 _finish(one, description, console)
         if not finished:
@@ -123,7 +120,41 @@ def _open_runs(
         sinks = open_sinks(config.loggers, folder.path, settings, run.step)
         records.append(Records(run, workers[id(prior)], sinks))
         stack.callback(records[-1].close)
+        for remark in records[-1].remarks:
+            _warn(remark, console)
     return records, [data for _, data in loaded]
+
+
+def _complete(folder: RunFolder, console: Console) -> bool:
+    """Say that a run is finished; one whose small files are damaged ends once more.
+
+    Raises:
+        UserError: if there is no checkpoint from which they could be written again.
+    """
+    if not folder.finished():
+        return False
+    run = Run(folder.path)
+    if not run.damage:
+        console.print(f"{folder.path} is finished: {folder.summary}")
+        return True
+    if not run.checkpoints:
+        raise UserError(f"{run.damage} (there is no checkpoint to write it again from)")
+    _warn(f"{run.damage}; it is written again from the last checkpoint", console)
+    return False
+
+
+def _warn(remark: str, console: Console) -> None:
+    console.print(
+        f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def _draw(run: RunState, console: Console) -> None:
+    """Draw the curves, unless a log was damaged while the run went on."""
+    try:
+        plot_curves(Run(run.folder.path), title=_title([run.config]), out=run.folder.curves)
+    except UserError as error:
+        _warn(f"no curves: {error}", console)
 
 
 def _title(configs: Sequence[TrainConfig]) -> str:

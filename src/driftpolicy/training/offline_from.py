@@ -5,20 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from driftpolicy.agents import find_method
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import FREE_FIELDS, TrainConfig
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.folder import RunFolder
 
-_FREE = frozenset(
-    {
-        *("agent", "method", "offline_from"),
-        *("online_steps", "warmup_steps", "num_envs", "overlap", "replay_capacity"),
-        *("online_prior", "checkpoint_every", "processes", "video", "loggers"),
-        "environment_timeout",
-        *("collect_episodes", "data", "data_on", "data_cache", "skip_broken"),
-    }
-)
+_FREE = FREE_FIELDS | {
+    *("agent", "method", "online_steps", "warmup_steps", "num_envs", "overlap"),
+    *("replay_capacity", "online_prior", "checkpoint_every", "data_on"),
+}
 """Fields of a run that change nothing in its offline phase, or are compared in another way: the
 prior data by what identifies them, the method by its class and its settings."""
 
@@ -70,20 +65,3 @@ def load_offline_end(config: TrainConfig, source: RunFolder) -> Checkpoint:
                 f"{theirs.get(name)}, this run's {ours.get(name)}"
             )
     return checkpoint
-
-
-def copy_logs(checkpoint: Checkpoint, source: RunFolder, target: RunFolder) -> None:
-    """Copy the rows of a run's logs that belong to a checkpoint.
-
-    Raises:
-        UserError: if the source has lost rows.
-    """
-    lengths = checkpoint.csv_lengths
-    for theirs, ours, length in (
-        (source.eval_csv, target.eval_csv, lengths["eval"]),
-        (source.train_csv, target.train_csv, lengths["train"]),
-    ):
-        content = theirs.read_bytes()[:length] if theirs.is_file() else b""
-        if len(content) < length:
-            raise UserError(f"{theirs} has lost rows of its offline phase")
-        ours.write_bytes(content)

@@ -28,7 +28,7 @@ class Records:
             sinks: further logs.
 
         Raises:
-            UserError: if a log has lost rows, or cannot be written.
+            UserError: if a log cannot be written.
         """
         self.metrics = metric_names(run.agent, *run.dims)
         self.last_log: dict[str, float] = {}
@@ -37,10 +37,12 @@ class Records:
         self._saved_step = Run(run.folder.path).saved_step
         self._workers = workers
         self._sinks = sinks
-        folder, lengths = run.folder, run.log_lengths
-        self._evaluations = CsvLog(folder.eval_csv, EVAL_COLUMNS, lengths["eval"])
+        folder, logs = run.folder, run.logs
+        self._evaluations = CsvLog(folder.eval_csv, EVAL_COLUMNS, logs.get("eval", b""))
         columns = ("step", "phase", *self._columns)
-        self._training = CsvLog(folder.train_csv, columns, lengths["train"])
+        self._training = CsvLog(folder.train_csv, columns, logs.get("train", b""))
+        self.remarks = [log.remark for log in (self._evaluations, self._training) if log.remark]
+        """What the user should know of the logs as they were found."""
 
     def write_due(self) -> None:
         """Write what is due at the run's step, with its agent as it is now.
@@ -57,7 +59,7 @@ class Records:
         if due.evaluation:
             self._evaluate(phase)
         if run.step == run.config.offline_steps and run.config.online_steps:
-            run.checkpoint(self._lengths()).write(run.folder.offline_end)
+            run.checkpoint(self._logs()).write(run.folder.offline_end)
         if due.checkpoint:
             self.save()
         run.tick()
@@ -73,7 +75,7 @@ class Records:
             return
         for sink in self._sinks:
             sink.flush()
-        run.checkpoint(self._lengths()).save(run.folder.checkpoints)
+        run.checkpoint(self._logs()).save(run.folder.checkpoints)
         self._saved_step = run.step
 
     def film(self) -> None:
@@ -81,9 +83,9 @@ class Records:
         for sink in self._sinks:
             sink.film(self.run.step, self.run.folder.video)
 
-    def _lengths(self) -> dict[str, int]:
-        """Return the bytes of the logs, once they are safely on disk."""
-        return {"eval": self._evaluations.length(), "train": self._training.length()}
+    def _logs(self) -> dict[str, bytes]:
+        """Return the contents of the logs, once they are safely on disk."""
+        return {"eval": self._evaluations.content(), "train": self._training.content()}
 
     def _log(self, phase: str) -> None:
         run = self.run

@@ -7,7 +7,8 @@ import jax
 
 from driftpolicy.agents import Agent, find_method
 from driftpolicy.config import TrainConfig
-from driftpolicy.runs.checkpoints import Checkpoint, restore_tree
+from driftpolicy.runs.checkpoints import Checkpoint
+from driftpolicy.runs.trees import restore_tree
 
 
 def new_agent(config: TrainConfig, observation_dim: int, action_dim: int, key: Any) -> Agent:

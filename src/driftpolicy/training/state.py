@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.agents import Agent
-from driftpolicy.config import TrainConfig
+from driftpolicy.config import FREE_FIELDS, TrainConfig, first_difference, setting_text
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Prior
 from driftpolicy.data.windows import WindowSpec
 from driftpolicy.errors import UserError
-from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, tree_arrays
+from driftpolicy.runs.checkpoints import Checkpoint, list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.trees import require_arrays, tree_arrays
 from driftpolicy.tasks.task import Task
 from driftpolicy.training import schedule
 from driftpolicy.training.collection import Collection
 from driftpolicy.training.logs import Means
-from driftpolicy.training.offline_from import copy_logs, load_offline_end, source_of
+from driftpolicy.training.offline_from import load_offline_end, source_of
 from driftpolicy.training.restore import new_agent, restore_agent
 from driftpolicy.training.seeding import RunKeys
 from driftpolicy.training.supply import Resident, Streamed, Supply
@@ -63,8 +64,8 @@ class RunState:
         self.means = Means()
         self.error: UserError | None = None
         """What went wrong; the run goes no further."""
-        self.log_lengths = {"eval": 0, "train": 0}
-        """Bytes of the logs that belong to this state."""
+        self.logs: dict[str, bytes] = {}
+        """The contents of the logs that belong to this state; none yet at the beginning."""
         self.collection: Collection | None = None
         """The environments, once they are needed."""
         self._episodes: Mapping[str, np.ndarray] | None = None
@@ -160,11 +161,11 @@ class RunState:
         )
         return Streamed(prior, self.keys.update, self.windows, c.batch_size, blocks)
 
-    def checkpoint(self, log_lengths: Mapping[str, int]) -> Checkpoint:
+    def checkpoint(self, logs: Mapping[str, bytes]) -> Checkpoint:
         """Return everything that the run needs to go on from here.
 
         Args:
-            log_lengths: bytes of the logs, safely on disk.
+            logs: their contents, safely on disk.
         """
         return Checkpoint(
             config=self.config,
@@ -174,7 +175,7 @@ class RunState:
             wall_s=self.wall_s,
             last_eval=self.last_eval,
             means=self.means.state(),
-            csv_lengths=log_lengths,
+            logs=logs,
             observation_dim=self.dims[0],
             action_dim=self.dims[1],
             scaling=self._scaling,
@@ -195,23 +196,56 @@ class RunState:
         checkpoint.require_current(path)
         if checkpoint.data_id != self._data_id:
             raise UserError(
-                f"the prior data are not those of checkpoint {path}; name the right file (--data)"
+                f"the prior data are not those of checkpoint {path}: put them back, or name the "
+                f"place where they are in {self.folder.config_file} (data)"
             )
         if not self._scaled_as(checkpoint):
             raise UserError(
                 f"checkpoint {path} was made with other bounds of actions, or other observations: "
                 "has the environment's action space changed?"
             )
-        if checkpoint.config.agent != self.config.agent:
+        if differs := first_difference(self.config, checkpoint.config, FREE_FIELDS):
+            name, now, then = differs
             raise UserError(
-                f"checkpoint {path} was made with another config than {self.folder.path}"
+                f"{self.folder.config_file} says {name} {setting_text(now)}, but the run began "
+                f"with {setting_text(then)}: put that back, or train a new run"
             )
-        self._take_counters(checkpoint)
-        self.replay.load(dict(checkpoint.replay))
+        self._take_record(checkpoint, self.folder)
+        if checkpoint.step != step_of(path) or not 0 <= self.step <= self.config.total_steps:
+            raise UserError(f"checkpoint {path} holds step {self.step}: it is of another run")
+        self._require_layout(checkpoint, path)
+        try:
+            self.replay.load(dict(checkpoint.replay))
+        except ValueError as error:
+            raise UserError(f"checkpoint {path} has a damaged replay: {error}") from None
         self.owed = list(checkpoint.owed_marks)
         if checkpoint.online:
             self._episodes = checkpoint.collection
         return restore_agent(self.config, checkpoint, path)
+
+    def _require_layout(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Refuse a checkpoint whose arrays, beside the agent's, are not those of this run.
+
+        Raises:
+            UserError: naming the first that is missing, unknown, or of another shape or type.
+        """
+        count, action_dim = self.config.num_envs, self.dims[1]
+        rows = {
+            name: ((3, count) if name == "counts" else (-1, *array.shape[1:]), array.dtype)
+            for name, array in self.replay.state().items()
+        }
+        require_arrays(rows, checkpoint.replay, path)
+        layout = Collection.layout(count, *self.dims) if checkpoint.online else {}
+        require_arrays(layout, checkpoint.collection, path)
+        given = {
+            name: array
+            for name, array in checkpoint.collection.items()
+            if name.endswith(".pending") and len(array)
+        }
+        require_arrays(dict.fromkeys(given, ((-1, action_dim), np.float32)), given, path)
+        if len(checkpoint.owed_marks):
+            marks = {"marks": ((-1, count, 3), np.int32)}
+            require_arrays(marks, {"marks": checkpoint.owed_marks}, path)
 
     def _begin_online_from(self, source: RunFolder) -> Agent:
         """Begin where another run's offline phase ended; return the agent of that time.
@@ -222,8 +256,7 @@ class RunState:
         checkpoint = load_offline_end(self.config, source)
         if checkpoint.data_id != self._data_id or not self._scaled_as(checkpoint):
             raise UserError(f"the offline phase of {source.path} was trained on other prior data")
-        self._take_counters(checkpoint)
-        copy_logs(checkpoint, source, self.folder)
+        self._take_record(checkpoint, source)
         return restore_agent(self.config, checkpoint, source.offline_end)
 
     def _scaled_as(self, checkpoint: Checkpoint) -> bool:
@@ -232,12 +265,13 @@ class RunState:
             return checkpoint.scaling is None
         return self._scaling.same_map(checkpoint.scaling)
 
-    def _take_counters(self, checkpoint: Checkpoint) -> None:
+    def _take_record(self, checkpoint: Checkpoint, source: RunFolder) -> None:
+        """Take over the counters and the logs of a checkpoint of ``source``."""
         self.step = checkpoint.step
         self.wall_s = checkpoint.wall_s
         self.last_eval = None if checkpoint.last_eval is None else dict(checkpoint.last_eval)
         self.means = Means.load(checkpoint.means)
-        self.log_lengths = dict(checkpoint.csv_lengths)
+        self.logs = source.logs(checkpoint)
 
     def close(self) -> None:
         """End the environments and the reading of prior data."""

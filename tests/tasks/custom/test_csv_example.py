@@ -6,6 +6,8 @@ import pytest
 from driftpolicy.cli import main
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom import formats
+from driftpolicy.tasks.custom.columns import parse_columns
+from driftpolicy.tasks.custom.stored import ReadOptions
 from examples.csv_format import CsvFormat
 
 
@@ -39,3 +41,19 @@ def test_damage_is_one_line(folder):
     (folder / "episode_3.csv").write_text("state_x,action_x,success\n1,zwei,0\n")
     with pytest.raises(UserError, match=r"episode_3\.csv is no table of numbers"):
         CsvFormat().read(folder)
+    (folder / "episode_0.csv").write_text("")
+    with pytest.raises(UserError, match=r"episode_0\.csv is no table of numbers"):
+        CsvFormat().read(folder)
+
+
+def test_columns_and_broken_episodes_need_nothing_of_it(folder):
+    (folder / "episode_3.csv").write_text("state_x,action_x,success\n1,zwei,0\n")
+    lines: list[str] = []
+    options = ReadOptions(
+        columns=parse_columns(("observation=state_y",)), skip_broken=True, warn=lines.append
+    )
+    recording = CsvFormat().read(folder, options)
+    assert len(recording.trajectories) == 10
+    assert recording.trajectories[0].observations.shape == (6, 1)
+    assert recording.ignored == ("state_x",)
+    assert "episode_3.csv is no table of numbers" in lines[0]

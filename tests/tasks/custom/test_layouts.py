@@ -137,6 +137,7 @@ def test_flat_arrays_that_are_cut_off(tmp_path):
         ),
         ({"terminals": np.full(30, 0.5)}, "terminals is 0.5 in step 1 of 30"),
         ({"terminals": np.full(30, "yes")}, "terminals are <U3, not numbers"),
+        ({"observations": None, "observations/x": np.zeros(30)}, "observations is no array of a"),
         ({"next_observations": np.zeros((30, 3))}, "next_observations (30, 3)"),
     ],
 )
@@ -258,6 +259,9 @@ def test_demonstrations_of_another_environment(tmp_path):
 
 def test_demonstrations_without_what_followed(tmp_path):
     assert_frames(read(write(tmp_path / "a.hdf5", demonstrations(following=False))))
+    arrays = demonstrations() | {f"data/demo_7/next_obs/{part}": np.zeros(0) for part in "ab"}
+    message = refusal(write(tmp_path / "c.hdf5", arrays))
+    assert "next_obs/a, next_obs/b have shape (0, 2), the observations (4, 2)" in message
     path = write(tmp_path / "b.hdf5", {"data/x": np.zeros(3)})
     assert "no data/demo_0/actions, so no demonstration" in refusal(path)
 

@@ -72,9 +72,6 @@ def test_broken_episodes_are_named_or_left_out(arrays, tmp_path, capsys):
     assert lines[0] == f"left out: {first}"
     assert [line.split(": ")[1] for line in lines] == ["episode 1", "episode 2", "episode 4"]
     assert description["left_out"] == ["episode 1", "episode 2", "episode 4"]
-    arrays["actions"][30, 2] = 0.0
-    other = load_data(CUBE, stored(path, arrays), options).description
-    assert other["crc32"] != description["crc32"]
 
 
 def test_nothing_is_left_of_data_that_are_broken_as_a_whole(arrays, tmp_path):

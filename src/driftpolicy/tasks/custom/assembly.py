@@ -1,11 +1,13 @@
 """From what a format finds to episodes that fit each other; what does not fit is named."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from driftpolicy.data.episodes import not_finite
+from driftpolicy.data.findings import accept, leave_out
 from driftpolicy.errors import UserError, listing
 from driftpolicy.tasks.custom.columns import WIDE, Columns, choose_columns
 from driftpolicy.tasks.custom.recording import (
@@ -15,8 +17,6 @@ from driftpolicy.tasks.custom.recording import (
     trajectory,
 )
 from driftpolicy.tasks.custom.stored import ReadOptions, Stored, StoredEpisode
-
-Refuse = Callable[[UserError], None]
 
 
 def assemble(where: str, kind: str, stored: Stored, options: ReadOptions) -> Recording:
@@ -40,14 +40,7 @@ def assemble(where: str, kind: str, stored: Stored, options: ReadOptions) -> Rec
     used = {name for names in (*chosen.values(), after) for name in names}
     ignored = {*stored.names, *stored.others} - used - {*stored.bookkeeping}
     ignored -= set(stored.following.values())
-    broken: list[str] = []
-
-    def refuse(error: UserError) -> None:
-        if not options.skip_broken:
-            raise UserError(f"{error} (--skip-broken leaves such episodes out)") from None
-        broken.append(str(error))
-        options.warn(f"left out: {error}")
-
+    broken: dict[str, str] = {}
     read = []
     for episode in stored.episodes(used):
         try:
@@ -59,10 +52,11 @@ def assemble(where: str, kind: str, stored: Stored, options: ReadOptions) -> Rec
                 raise UserError(f"{where}: {reason}")
             read.append(one)
         except UserError as error:
-            refuse(error)
-    read = _alike(where, read, refuse, sorted(ignored))
+            broken[episode.name] = str(error)
+    read = _alike(where, read, broken, sorted(ignored))
+    accept(leave_out(broken, skip=options.skip_broken, warn=options.warn))
     if not read:
-        reason = f"; the first: {broken[0]}" if broken else ""
+        reason = f"; the first: {next(iter(broken.values()))}" if broken else ""
         raise UserError(f"{where} holds no {'good ' if broken else ''}episode{reason}")
     return Recording(
         kind,
@@ -114,7 +108,7 @@ def _with_last(
         return _without_last(where, episode.name, parts)
     last = _join(where, episode.name, following)
     require_numbers(where, episode.name, listing(after), last)
-    last = last.reshape(len(last), -1)
+    last = _as_rows(last)
     if len(last) != steps or last.shape[1:] != parts["observations"].shape[1:]:
         raise UserError(
             f"{where}: {episode.name}: {listing(after)} have shape {last.shape}, the observations "
@@ -156,13 +150,21 @@ def _join(where: str, episode: str, columns: Mapping[str, np.ndarray]) -> np.nda
                 f"{where}: {episode}: {name} has shape {values.shape} of {values.dtype}, not [T, n]"
                 " of numbers"
             )
-    return np.concatenate([values.reshape(len(values), -1) for values in columns.values()], axis=1)
+    return np.concatenate([_as_rows(values) for values in columns.values()], axis=1)
+
+
+def _as_rows(values: np.ndarray) -> np.ndarray:
+    """Return an array as ``[T, n]``, also for T = 0."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def _alike(
-    where: str, trajectories: list[Trajectory], refuse: Refuse, ignored: list[str]
+    where: str, trajectories: list[Trajectory], broken: dict[str, str], ignored: list[str]
 ) -> list[Trajectory]:
-    """Return the episodes that are like most of them in their widths and in what they hold."""
+    """Return the episodes that are like most of them in their widths and in what they hold.
+
+    What is wrong with the others is added to ``broken``.
+    """
 
     def form(one: Trajectory) -> tuple[int, int, frozenset[str]]:
         return one.observations.shape[1], one.actions.shape[1], one.parts
@@ -180,15 +182,13 @@ def _alike(
         what = next((what for what, (here, there) in wide.items() if here != there), None)
         if what:
             reason = f"{one.name} has {what} of {wide[what][0]} numbers, {model.name} of "
-            refuse(UserError(f"{where}: {reason}{wide[what][1]}"))
+            broken[one.name] = f"{where}: {reason}{wide[what][1]}"
             continue
         part = min(one.parts ^ model.parts)
         has, lacks = (one, model) if part in one.parts else (model, one)
         beside = f"; there too, but not read: {listing(ignored)}" if ignored else ""
-        refuse(
-            UserError(
-                f"{where}: {part} are stored for some of its episodes only: {has.name} has them, "
-                f"{lacks.name} has not{beside}"
-            )
+        broken[one.name] = (
+            f"{where}: {part} are stored for some of its episodes only: {has.name} has them, "
+            f"{lacks.name} has not{beside}"
         )
     return kept

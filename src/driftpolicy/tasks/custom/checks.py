@@ -34,7 +34,7 @@ def check_recording(
         action_high=facts.action_high,
     )
     found = check_episodes(recording.trajectories, demands)
-    return [*_environment(recording, facts), *found]
+    return [*found, *_environment(recording, facts)]
 
 
 def _environment(recording: Recording, facts: Facts) -> Iterator[Finding]:

@@ -53,6 +53,9 @@ class FlatFormat(Format):
         objects = [name for name, head in heads.items() if head.dtype.hasobject]
         if objects and not is_hdf5(path):
             read_arrays(path, objects)  # refuses them
+        groups = [name for name in (_SEEN, "actions") if name not in heads]
+        if groups:
+            raise UserError(f"{path}: {groups[0]} is no array of a row for each step, but a group")
         if _ENDS[1] not in ends:
             raise UserError(
                 f"{path} holds observations and actions without timeouts, so that nobody knows "

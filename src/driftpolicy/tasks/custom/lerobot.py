@@ -20,11 +20,12 @@ import numpy as np
 
 from driftpolicy.errors import UserError, in_brief
 from driftpolicy.tasks.custom.format import Format
-from driftpolicy.tasks.custom.parquet import damaged, read_columns
+from driftpolicy.tasks.custom.parquet import damaged, read_columns, require_pyarrow
 from driftpolicy.tasks.custom.stored import Stored, StoredEpisode
 
 STATE, ACTION, REWARD, SUCCESS = "observation.state", "action", "next.reward", "next.success"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
+_LONG = 1000  # characters that no path within a dataset has
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done")
 
 
@@ -52,6 +53,7 @@ class LeRobotFormat(Format):
             UserError: if pyarrow is not installed, the version is another, or info or index are
                 damaged or do not fit each other.
         """
+        require_pyarrow()
         info = _info(path)
         features = info["features"]
         index = _index(path, info)
@@ -60,12 +62,15 @@ class LeRobotFormat(Format):
             ordered = "frame_index" in features
             columns = [*names, "episode_index", *(("frame_index",) if ordered else ())]
             opened: Path | None = None
-            rows: dict[str, np.ndarray] = {}
+            rows: dict[str, np.ndarray] | UserError = {}
             places: dict[int, np.ndarray] = {}
             for number, length, file in index:
                 if file != opened:
-                    opened, rows = file, read_columns(file, columns)
-                    places = _places(rows["episode_index"].reshape(-1))
+                    opened, rows = file, _rows(file, columns)
+                    places = {} if isinstance(rows, UserError) else _places(rows)
+                if isinstance(rows, UserError):
+                    yield StoredEpisode(f"episode {number}", rows)
+                    continue
                 frames = places.get(number, np.empty(0, np.int64))
                 found = {name: rows[name][frames] for name in names}
                 yield StoredEpisode(
@@ -93,8 +98,17 @@ class LeRobotFormat(Format):
         return {"pyarrow": "lerobot"}
 
 
-def _places(episodes: np.ndarray) -> dict[int, np.ndarray]:
+def _rows(file: Path, columns: list[str]) -> dict[str, np.ndarray] | UserError:
+    """Return columns of a file, or what is wrong with it."""
+    try:
+        return read_columns(file, columns)
+    except UserError as error:
+        return error
+
+
+def _places(rows: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
     """Return the rows of each episode in a file, in their order."""
+    episodes = rows["episode_index"].reshape(-1)
     order = np.argsort(episodes, kind="stable")
     numbers, starts = np.unique(episodes[order], return_index=True)
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
@@ -143,8 +157,8 @@ def _index(path: Path, info: dict[str, Any]) -> list[tuple[int, int, Path]]:
         index = []
         for number, length, place in entries:
             file = os.path.normpath(info["data_path"].format(**place))
-            if os.path.isabs(file) or file.startswith(".."):
-                raise ValueError(f"its data_path leads out of the folder: {in_brief(file, 60)}")
+            if os.path.isabs(file) or file.startswith("..") or len(file) > _LONG:
+                raise ValueError(f"its data_path leads nowhere in it: {in_brief(file, 60)}")
             index.append((number, length, path / file))
         if len({number for number, _, _ in index}) < len(index):
             raise ValueError("an episode is listed twice")

@@ -24,21 +24,31 @@ def damaged(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {in_brief(error)}") from None
 
 
+def require_pyarrow() -> Any:
+    """Return the module that reads Parquet files.
+
+    Raises:
+        UserError: if pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise UserError("LeRobotDatasets need pyarrow: uv sync --extra lerobot") from None
+    return parquet
+
+
 def read_columns(file: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Read columns of a Parquet file, each ``[rows, n]``.
 
     Raises:
         UserError: if pyarrow is not installed, or the file is missing, damaged or without them.
     """
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise UserError("LeRobotDatasets need pyarrow: uv sync --extra lerobot") from None
+    parquet = require_pyarrow()
     with damaged(f"{file} is missing, damaged or without {listing(names)}"):
         if not file.is_file():
             raise FileNotFoundError("no such file")
         with parquet.ParquetFile(file, page_checksum_verification=True) as opened:
-            require_plausible(file, _BYTES * _numbers(opened.metadata, names))
+            require_plausible(file, _claimed(opened.metadata, len(names)))
             table = opened.read(columns=names)
         missing = [name for name in names if table.column_names.count(name) != 1]
         if missing:
@@ -46,16 +56,13 @@ def read_columns(file: Path, names: list[str]) -> dict[str, np.ndarray]:
         return {name: _rows(file, name, table[name].combine_chunks()) for name in names}
 
 
-def _numbers(metadata: Any, names: list[str]) -> int:
-    """Return how many numbers some columns claim to hold."""
-    count = 0
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            path = column.path_in_schema
-            if any(path == name or path.startswith(f"{name}.") for name in names):
-                count += column.num_values
-    return count
+def _claimed(metadata: Any, columns: int) -> int:
+    """Return how many bytes a file claims to hold, in some columns if each has a number a row.
+
+    What it says of each column is left alone: pyarrow ends the process where that is damaged.
+    """
+    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+    return _BYTES * columns * metadata.num_rows + sum(group.total_byte_size for group in groups)
 
 
 def _rows(file: Path, name: str, column: Any) -> np.ndarray:

@@ -40,7 +40,9 @@ def inspect_recording(
     recording, description = form.read(path, reading), describe(path)
     lengths = recording.lengths
     ends = sum(trajectory.terminated for trajectory in recording.trajectories)
-    returns = [t.rewards.sum() for t in recording.trajectories if t.rewards is not None]
+    returns = [
+        t.rewards.sum(dtype=np.float64) for t in recording.trajectories if t.rewards is not None
+    ]
     successes = [t.success.any() for t in recording.trajectories if t.success is not None]
     rate = recording.control_rate
     contents = {

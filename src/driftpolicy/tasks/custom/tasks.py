@@ -28,6 +28,14 @@ def custom_task(environment: str) -> Task:
     )
 
 
+def published_name(name: str) -> str:
+    """Return a task's name without the folder of a file that it names; other names as they are."""
+    maker, _, function = name.removeprefix(CUSTOM_PREFIX).rpartition(":")
+    if not name.startswith(CUSTOM_PREFIX) or not maker.endswith(".py"):
+        return name
+    return f"{CUSTOM_PREFIX}{PurePath(maker).name}:{function}"
+
+
 def _heading(environment: str) -> tuple[str, str]:
     """Return ``("Pendulum-v1", "")``, or ``("my_robot.sim", "make")``.
 

@@ -93,11 +93,19 @@ class OGBench(Benchmark):
 
     def inspect(self, source: str, task: Task | None = None) -> list[Section]:
         """Say what is in a file or in a folder of shards."""
+        return self.inspect_chosen(source, task, (), LoadOptions())
+
+    def inspect_chosen(
+        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    ) -> list[Section]:
+        """Say what is in a file, perhaps without broken episodes, or in a folder of shards."""
         from driftpolicy.tasks.ogbench.summary import inspect_file, inspect_shards
 
         path = Path(source).expanduser()
+        if columns:
+            return super().inspect_chosen(source, task, columns, options)
         if not path.is_dir():
-            return inspect_file(path, task)
+            return inspect_file(path, task, options)
         if task is not None:
             raise UserError(f"--task takes one file: inspect a shard of {path}")
         return inspect_shards(path)

@@ -6,6 +6,7 @@ episode), so the data do not depend on the number of processes. Collected data a
 off as the published set: the file says who made it.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -21,6 +22,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from driftpolicy.data.files import write_npz
+from driftpolicy.data.parts import drop_parts, kept_parts
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
@@ -168,7 +170,7 @@ def collect(
     processes: int,
     episode_steps: int = EPISODE_STEPS,
 ) -> Generator[int, None, None]:
-    """Collect ``episodes`` episodes into the file ``path``, atomically.
+    """Collect ``episodes`` episodes into the file ``path``, atomically; interrupted, go on.
 
     Yields:
         The number of episodes done so far.
@@ -195,12 +197,19 @@ def collect(
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+    def make(numbers: range) -> Generator[dict[str, np.ndarray], None, None]:
+        with Workers(min(processes, len(numbers)), Collector, family, kind, seed) as workers:
+            calls = [(episode, episode_steps) for episode in numbers]
+            yield from workers.map(Collector.collect, calls)
+
     parts: list[dict[str, np.ndarray]] = []
-    with Workers(min(processes, episodes), Collector, family, kind, seed) as workers:
-        calls = [(episode, episode_steps) for episode in range(episodes)]
-        for part in workers.map(Collector.collect, calls):
-            if not parts:
-                _require_room(path, episodes * sum(array.nbytes for array in part.values()))
+    versions = {name: metadata.version(name) for name in ("ogbench", "mujoco", "numpy")}
+    identity = [family, kind, seed, episode_steps, versions, metadata.version("driftpolicy")]
+    with contextlib.closing(kept_parts(path, {"parts": identity}, episodes, make)) as coming:
+        for part in coming:
+            if not parts:  # for the parts that are kept, and for the file
+                _require_room(path, 2 * episodes * sum(array.nbytes for array in part.values()))
             parts.append(part)
             yield len(parts)
     # Each episode's array goes as it is copied: no moment with all the data twice.
@@ -220,7 +229,8 @@ def collect(
         "episodes": episodes,
         "episode_steps": episode_steps,
         "seed": seed,
-        "versions": {name: metadata.version(name) for name in ("ogbench", "mujoco", "numpy")},
+        "versions": versions,
         "machine": platform.machine(),
     }
     write_npz(path, {"metadata": np.array(json.dumps(description)), **arrays})
+    drop_parts(path)

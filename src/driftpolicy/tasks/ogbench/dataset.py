@@ -20,7 +20,7 @@ from driftpolicy.data.files import checksums, read_npz, verify_npz
 from driftpolicy.data.findings import Finding, accept, leave_out
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file, without_episodes
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
 from driftpolicy.tasks.ogbench.environment import (
     ACTION_DIM,
     make_simulator,
@@ -132,7 +132,8 @@ def load_data(task: Task, path: Path, options: LoadOptions) -> LoadedData:
         prior = Dataset(**cast(Any, found.columns), remarks=remarks)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return LoadedData(prior=prior, description=without_episodes(describe(path), found.broken))
+    description = describe(path) | ({"left_out": found.broken} if found.broken else {})
+    return LoadedData(prior=prior, description=description)
 
 
 def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:

@@ -79,7 +79,7 @@ def _episode_lengths(last: Bool[np.ndarray, " rows"]) -> Int64[np.ndarray, " epi
     return np.diff(ends, prepend=-1) - 1
 
 
-def inspect_file(path: Path, task: Task | None) -> list[Section]:
+def inspect_file(path: Path, task: Task | None, options: LoadOptions) -> list[Section]:
     """Say what is in a file, what is wrong with it, and what it is worth for a task.
 
     Raises:
@@ -88,7 +88,7 @@ def inspect_file(path: Path, task: Task | None) -> list[Section]:
     summary = summarise(path)
     sections = [origin_section(summary.description, summary.size), _contents(summary)]
     try:
-        found = examine(task, path, LoadOptions())
+        found = examine(task, path, options)
     except UserError as error:  # it can be read, but does not fit
         text = str(error).removeprefix(f"{path}: ")
         return [*sections, Checks([Finding(text, refused=True)])]

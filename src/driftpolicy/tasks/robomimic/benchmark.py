@@ -87,10 +87,18 @@ class Robomimic(Benchmark):
         return path.is_file() and path.suffix in HDF5_SUFFIXES
 
     def inspect(self, source: str, task: Task | None = None) -> list[Section]:
-        """Say what is in a file of demonstrations."""
+        """Say what is in a file of demonstrations, and what is wrong with it."""
+        return self.inspect_chosen(source, task, (), LoadOptions())
+
+    def inspect_chosen(
+        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    ) -> list[Section]:
+        """Say what is in a file of demonstrations, perhaps without broken ones."""
         from driftpolicy.tasks.robomimic.summary import inspect_file
 
-        return inspect_file(Path(source).expanduser(), task)
+        if columns:
+            return super().inspect_chosen(source, task, columns, options)
+        return inspect_file(Path(source).expanduser(), task, options)
 
     def verify(self, path: Path, count: int) -> Verification:
         """Replay the first ``count`` demonstrations of a file in robosuite."""

@@ -5,6 +5,7 @@ demonstration is a pure function of (seed, its number), whatever the number of p
 says that its operators are scripts: they are not the published human demonstrations.
 """
 
+import contextlib
 import io
 import json
 import platform
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from driftpolicy.data.files import write_atomically
+from driftpolicy.data.parts import drop_parts, kept_parts
 from driftpolicy.envs.base import episode_seed
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
@@ -92,7 +94,7 @@ def _parts(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def collect(
     environment: str, path: Path, *, episodes: int, seed: int, processes: int
 ) -> Generator[int, None, None]:
-    """Collect demonstrations into the file ``path``, atomically.
+    """Collect demonstrations into the file ``path``, atomically; interrupted, go on.
 
     Yields:
         The number of demonstrations done so far.
@@ -108,15 +110,21 @@ def collect(
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+    def make(numbers: range) -> Generator[dict[str, np.ndarray], None, None]:
+        with Workers(min(processes, len(numbers)), Demonstrator, environment, seed) as workers:
+            yield from workers.map(Demonstrator.demonstrate, [(number,) for number in numbers])
+
     demos: list[dict[str, np.ndarray]] = []
-    with Workers(min(processes, episodes), Demonstrator, environment, seed) as workers:
-        for demo in workers.map(
-            Demonstrator.demonstrate, [(number,) for number in range(episodes)]
-        ):
+    packages = ("driftpolicy", "robosuite", "mujoco", "numpy")
+    identity = [environment, seed, {name: metadata.version(name) for name in packages}]
+    with contextlib.closing(kept_parts(path, {"parts": identity}, episodes, make)) as coming:
+        for demo in coming:
             demos.append(demo)
             yield len(demos)
     written = _file(environment, demos, seed)
     write_atomically(path, lambda file: file.write(written), what="data file")
+    drop_parts(path)
 
 
 def _file(environment: str, demos: list[dict[str, np.ndarray]], seed: int) -> bytes:

@@ -15,7 +15,7 @@ from driftpolicy.data.episodes import StoredEpisode, not_finite
 from driftpolicy.data.findings import Finding, accept, leave_out, read_whole
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
-from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file, without_episodes
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
 from driftpolicy.tasks.robomimic.checks import against_task, misfit, sizes_of
 from driftpolicy.tasks.robomimic.completion import Completion
 from driftpolicy.tasks.robomimic.demonstrations import Demo, DemoFile
@@ -119,7 +119,8 @@ def load_data(task: Task, path: Path, options: LoadOptions) -> LoadedData:
         prior = to_dataset(found.demos, accept(found.findings))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return LoadedData(prior=prior, description=without_episodes(describe(path), found.broken))
+    description = describe(path) | ({"left_out": found.broken} if found.broken else {})
+    return LoadedData(prior=prior, description=description)
 
 
 def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:

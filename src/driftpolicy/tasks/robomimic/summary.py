@@ -80,7 +80,7 @@ def _controller(arguments: dict[str, Any]) -> str:
     return str(config.get("type", "?")) if isinstance(config, dict) else "?"
 
 
-def inspect_file(path: Path, task: Task | None) -> list[Section]:
+def inspect_file(path: Path, task: Task | None, options: LoadOptions) -> list[Section]:
     """Say what is in a file, what is wrong with it, and what it is worth for a task.
 
     Raises:
@@ -99,7 +99,7 @@ def inspect_file(path: Path, task: Task | None) -> list[Section]:
         "masks, operators": masks or "none",
     }
     sections = [origin_section(summary.description, path.stat().st_size), contents]
-    found = examine(task, path, LoadOptions())
+    found = examine(task, path, options)
     checks = Checks([*found.findings, *short_episodes(lengths, AgentConfig.chunk_length)])
     if task is not None and not checks.refused:
         sections.append(rewards_section(task, to_dataset(found.demos)))
