@@ -212,3 +212,17 @@ def test_a_session_is_restored_in_mid_episode_unless_the_environment_is_restless
         else:
             with pytest.raises(UserError, match="does not reproduce"):
                 other.load(state)
+
+
+def test_a_seed_that_changes_nothing_is_noticed():
+    assert probe(task()).seeded
+    assert not probe(task("deaf")).seeded
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 1)), np.zeros(1), np.array(["a", "b"])])
+def test_an_observation_that_is_no_row_of_numbers_is_refused_before_it_is_scaled(bad, monkeypatch):
+    environment = make_environment(task(scaling=SCALING))
+    environment.reset(0)
+    monkeypatch.setattr(inner(environment), "step", lambda _: (bad, 0.0, False, False, {}))
+    with pytest.raises(UserError, match=r"an observation has shape .* after 1 steps of .*own.py"):
+        environment.step(np.zeros(2))

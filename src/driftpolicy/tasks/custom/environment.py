@@ -1,10 +1,11 @@
 """The environment of a user, in the agent's units."""
 
+import gymnasium
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from driftpolicy.envs.base import Step
-from driftpolicy.envs.guard import guarded, require_row
+from driftpolicy.envs.guard import one_line, require_row
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.custom.opening import control_rate_of, open_environment
 from driftpolicy.tasks.custom.success import reported_success
@@ -81,8 +82,10 @@ class GymnasiumEnvironment:
         Raises:
             UserError: if it makes none.
         """
-        with guarded(f"{self._name} cannot draw itself"):
+        try:
             image = self._environment.render()
+        except gymnasium.error.Error as error:
+            raise UserError(one_line(error)) from None
         if not isinstance(image, np.ndarray):
             raise UserError(
                 f"{self._name} gives no images: its function must take render_mode and pass it on"
