@@ -4,7 +4,6 @@ import contextlib
 import math
 import mmap
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -20,8 +19,6 @@ LARGE = 256 << 20
 """Bytes that a file of any size may hold compressed."""
 COMPRESSION = 100
 """Above that, how many times larger than its file the contents may be."""
-
-_TEMPORARY = re.compile(r"\..+\.([1-9]\d*)\.tmp", re.ASCII)
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any], *, what: str) -> None:
@@ -46,29 +43,6 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any], *, what: str
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote into a folder.
-
-    Call it only while no process of another machine writes there: those that run are known by
-    their number on this one.
-    """
-    for path in folder.glob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(path.name)
-        if match and not _is_running(int(match[1])):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
 
 
 def move(source: Path, target: Path) -> None:

@@ -10,8 +10,10 @@ from driftpolicy.errors import UserError
 
 CHECKSUM = "checksum"
 """The metadata's last entry: the SHA-256 of the file in which it is all zeros, in hexadecimal."""
-UNSEALED = "0" * 64
-_PLACE = b"\x0a\x08checksum\x12\x40"  # the entry up to its value: key, its text, value, 64 bytes
+_ZEROS = b"0" * 64
+UNSEALED = f'"{_ZEROS.decode()}"'
+"""The entry of a file that is still to be sealed; like every other, it is JSON."""
+_PLACE = b'\x0a\x08checksum\x12\x42"'  # the entry up to its digits: key, value of 66 bytes, quote
 
 _GRAPH, _ARRAY, _TYPE, _FLOATS, _RAW = 7, 5, 2, 4, 9  # fields of ModelProto, its graph, an array
 _MAX_SHIFT = 63  # of a varint
@@ -41,7 +43,7 @@ def require_intact(content: bytes, name: str) -> None:
     again = "copy it again, or export the policy again (dfp export)"
     if content.count(_PLACE) == 1:
         head, tail = _split(content)
-        if content[len(head) : len(head) + len(UNSEALED)] != _digest(head, tail):
+        if content[len(head) : len(head) + len(_ZEROS)] != _digest(head, tail):
             raise UserError(f"{name} is damaged (its checksum is another): {again}")
     else:
         warnings.warn(
@@ -59,11 +61,11 @@ def require_intact(content: bytes, name: str) -> None:
 def _split(content: bytes) -> tuple[bytes, bytes]:
     """Return what comes before the checksum and what comes after it."""
     begin = content.index(_PLACE) + len(_PLACE)
-    return content[:begin], content[begin + len(UNSEALED) :]
+    return content[:begin], content[begin + len(_ZEROS) :]
 
 
 def _digest(head: bytes, tail: bytes) -> bytes:
-    return hashlib.sha256(head + UNSEALED.encode() + tail).hexdigest().encode()
+    return hashlib.sha256(head + _ZEROS + tail).hexdigest().encode()
 
 
 def _arrays(content: bytes) -> Iterator[memoryview]:

@@ -10,7 +10,8 @@ from typing import IO, Any
 
 from driftpolicy.agents.registry import folder_of_method
 from driftpolicy.config import TrainConfig
-from driftpolicy.data.files import remove_leftovers, write_atomically
+from driftpolicy.data.files import write_atomically
+from driftpolicy.data.leftovers import remove_leftovers
 from driftpolicy.errors import UserError
 from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.sums import require_unchanged, sealed
