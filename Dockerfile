@@ -13,12 +13,12 @@ ENV PATH=/opt/driftpolicy/.venv/bin:$PATH UV_NO_CACHE=1
 ENTRYPOINT ["dfp"]
 
 FROM system AS cpu
-RUN uv sync --no-dev --extra robomimic --extra benchmark --extra export --extra lerobot --extra minari --extra zarr --extra hub
+RUN uv sync --no-dev --extra robomimic --extra benchmark --extra export --extra lerobot --extra minari --extra zarr --extra hub --extra tensorboard --extra wandb
 ENV JAX_PLATFORMS=cpu
 WORKDIR /work
 
 # The wheels bring CUDA 12; the machine brings the driver, and with "graphics" its EGL.
 FROM system AS gpu
-RUN uv sync --no-dev --extra robomimic --extra benchmark --extra export --extra lerobot --extra minari --extra zarr --extra hub --extra cuda
+RUN uv sync --no-dev --extra robomimic --extra benchmark --extra export --extra lerobot --extra minari --extra zarr --extra hub --extra tensorboard --extra wandb --extra cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics MUJOCO_GL=egl
 WORKDIR /work

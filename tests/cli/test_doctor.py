@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftpolicy.cli import main
+from driftpolicy.cli import doctor, main
 from driftpolicy.envs.opengl import no_opengl
 from tests.opengl import BARE
 
@@ -14,9 +14,10 @@ def test_doctor_names_versions_devices_and_rendering(capfd, monkeypatch, value):
     monkeypatch.setenv("MUJOCO_GL", value)
     monkeypatch.setenv("PYTHONPATH", BARE)
     monkeypatch.delenv("DISPLAY", raising=False)  # which GLFW needs
+    monkeypatch.setattr(doctor, "_extras", lambda: {"json": "some", "no_such_module": "other"})
     assert main(["doctor"]) == 0
     out = capfd.readouterr()
-    for word in ("driftpolicy", "jax", "mujoco", "ogbench", "cores", "cpu:0", "uv sync --extra"):
+    for word in ("driftpolicy", "jax", "mujoco", "ogbench", "cores", "cpu:0", "uv sync --extra other"):
         assert word in out.out
     assert str(no_opengl(value)) in " ".join(out.out.split())
     assert out.err == ""

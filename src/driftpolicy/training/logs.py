@@ -85,11 +85,14 @@ class _TensorBoard:
             )
         except ImportError:
             raise UserError("TensorBoard is not installed: uv sync --extra tensorboard") from None
-        self._summaries, self._events, self._parts = tensorboardX.summary, event_pb2, summary_pb2
+        writer: Any = tensorboardX
+        self._summaries: Any = writer.summary
+        self._events: Any = event_pb2
+        self._parts: Any = summary_pb2
         (folder / "tensorboard").mkdir(exist_ok=True)
         # tensorboardX's SummaryWriter writes in a thread, which nothing waits for.
         self._writer = EventsWriter(str(folder / "tensorboard" / "events"))
-        status = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        status = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(step + 1, session_log=status)
         if step == 0:
             text = f"```json\n{json.dumps(settings, indent=2)}\n```"
