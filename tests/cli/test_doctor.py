@@ -17,7 +17,8 @@ def test_doctor_names_versions_devices_and_rendering(capfd, monkeypatch, value):
     monkeypatch.setattr(doctor, "_extras", lambda: {"json": "some", "no_such_module": "other"})
     assert main(["doctor"]) == 0
     out = capfd.readouterr()
-    for word in ("driftpolicy", "jax", "mujoco", "ogbench", "cores", "cpu:0", "uv sync --extra other"):
+    words = ("driftpolicy", "jax", "mujoco", "ogbench", "cores", "cpu:0", "uv sync --extra other")
+    for word in words:
         assert word in out.out
     assert str(no_opengl(value)) in " ".join(out.out.split())
     assert out.err == ""
