@@ -12,6 +12,7 @@ from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.trees import tree_arrays
 from driftpolicy.scaling import Scaling
 from driftpolicy.training import evaluation
+from driftpolicy.training.diagnosis.experience import Explorer
 from driftpolicy.training.restore import new_agent
 from tests.tasks.custom import own
 
@@ -89,3 +90,44 @@ def test_an_interrupted_evaluation_goes_on(run, asked, capsys, monkeypatch):
     assert capsys.readouterr().out == whole
     assert asked == [0, 0, 0, 0, 3]
     assert not kept.exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_diagnosis_goes_on(run, capsys, monkeypatch):
+    command = ["eval", str(run), "--diagnose", "--episodes", "3", "--seed", "5"]
+    assert main(command) == 0
+    whole = capsys.readouterr().out
+    update = JobProgress.update
+
+    def interrupt(self, done, total=None):
+        if done == 2:
+            raise KeyboardInterrupt
+        update(self, done, total)
+
+    kept = run / "checkpoints" / "unfinished-diagnosis.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(JobProgress, "update", interrupt)
+        assert main(command) == 130
+    assert kept.exists()
+    made = []
+    play = Explorer._episode
+
+    def counting(self, number, seed, branches):
+        made.append(number)
+        return play(self, number, seed, branches)
+
+    monkeypatch.setattr(Explorer, "_episode", counting)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out == whole
+    assert made == [2]
+    assert not kept.exists()
+
+
+@pytest.mark.slow
+def test_an_environment_that_ignores_its_seed_is_told(run, capsys, monkeypatch):
+    assert main(["eval", str(run), "--episodes", "2"]) == 0
+    assert "two seeds" not in capsys.readouterr().out
+    monkeypatch.setattr(evaluation, "seeds_matter", lambda workers, seed: False)
+    assert main(["eval", str(run), "--episodes", "2"]) == 0
+    assert "2 episodes may be one" in capsys.readouterr().out

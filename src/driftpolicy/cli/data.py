@@ -219,8 +219,8 @@ def verify(options: argparse.Namespace) -> int:
     path = Path(options.file).expanduser()
     replaying = [benchmark for benchmark in BENCHMARKS.values() if benchmark.verifies]
     benchmark = next((one for one in replaying if one.holds(path)), replaying[0])
-    with busy("replaying"):
-        mismatches, found = benchmark.verify(path, options.demos)
+    with JobProgress("replaying", options.demos, unit="demonstrations") as progress:
+        mismatches, found = benchmark.verify(path, options.demos, progress.update)
     for sentence in mismatches:
         console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
     for each in found:

@@ -34,23 +34,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", metavar="FILE", help="with --diagnose: write the numbers here too")
 
 
-def _diagnose(agent: Any, task: Any, options: argparse.Namespace, seed: int, console: Any) -> None:
-    """Print a table of measurements with their intervals."""
+def _diagnose(
+    agent: Any, task: Any, options: argparse.Namespace, path: Path, seed: int, console: Any
+) -> None:
+    """Print a table of measurements with their intervals; interrupted, keep what is over."""
     from driftpolicy.progress import JobProgress
+    from driftpolicy.runs.unfinished import Unfinished
     from driftpolicy.tasks.registry import make_environment
     from driftpolicy.training.diagnosis.diagnose import diagnose
+    from driftpolicy.training.diagnosis.experience import Experience
     from driftpolicy.training.diagnosis.statistics import write_csv
     from driftpolicy.training.evaluation import episode_seeds
     from driftpolicy.training.seeding import RunKeys
 
-    with JobProgress("diagnosing", options.episodes, unit="episodes") as progress:
-        found = diagnose(
-            agent,
-            make_environment(task),
-            episode_seeds(seed, options.episodes),
-            key=RunKeys(seed).evaluate,
-            progress=progress.update,
-        )
+    unfinished = Unfinished(path, "diagnosis", seed=seed)
+    over = {
+        number: Experience.from_record(record)
+        for number, record in unfinished.load().items()
+        if number < options.episodes
+    }
+    try:
+        with JobProgress("diagnosing", options.episodes, unit="episodes") as progress:
+            found = diagnose(
+                agent,
+                make_environment(task),
+                episode_seeds(seed, options.episodes),
+                key=RunKeys(seed).evaluate,
+                progress=progress.update,
+                over=over,
+            )
+    except KeyboardInterrupt:
+        if over:
+            unfinished.save({number: one.record() for number, one in over.items()})
+        raise
+    unfinished.drop()
     width = max(len(one.name) for one in found)
     for one in found:
         console.print(
@@ -64,14 +81,27 @@ def _diagnose(agent: Any, task: Any, options: argparse.Namespace, seed: int, con
 
 
 def _evaluate(
-    rule: Any, task: Any, unfinished: Any, processes: int, patience: float, seed: int, count: int
+    rule: Any,
+    task: Any,
+    unfinished: Any,
+    *,
+    processes: int,
+    patience: float,
+    seed: int,
+    count: int,
+    console: Any,
 ) -> list[Any]:
     """Run the episodes that an interrupted evaluation has left; interrupted, keep what is over."""
+    from driftpolicy.envs.episodes import Episode
     from driftpolicy.progress import JobProgress
-    from driftpolicy.training.evaluation import evaluate, evaluation_workers
+    from driftpolicy.training.evaluation import evaluate, evaluation_workers, seeds_matter
     from driftpolicy.training.seeding import RunKeys
 
-    known = {number: one for number, one in unfinished.load().items() if number < count}
+    known = {
+        number: Episode(**{name: value.item() for name, value in record.items()})
+        for number, record in unfinished.load().items()
+        if number < count
+    }
     over = dict(known)
 
     def note(episodes: Any) -> None:
@@ -83,6 +113,14 @@ def _evaluate(
             evaluation_workers(task, processes, patience) as workers,
             JobProgress("evaluating", count, unit="episodes") as progress,
         ):
+            if count > 1 and not seeds_matter(workers, seed):
+                console.print(
+                    "Warning: two seeds give the same first observation: if the environment "
+                    f"ignores its seed, {count} episodes may be one",
+                    style="yellow",
+                    highlight=False,
+                    soft_wrap=True,
+                )
             progress.update(len(over))
             episodes = evaluate(
                 rule,
@@ -95,7 +133,7 @@ def _evaluate(
             )
     except KeyboardInterrupt:
         if over:
-            unfinished.save(over)
+            unfinished.save({number: one._asdict() for number, one in over.items()})
         raise
     unfinished.drop()
     return episodes
@@ -104,7 +142,7 @@ def _evaluate(
 def run(options: argparse.Namespace) -> int:
     """Print the success rate with its 95% interval."""
     from driftpolicy.policy import find_checkpoint, is_remote
-    from driftpolicy.runs.unfinished import UnfinishedEvaluation
+    from driftpolicy.runs.unfinished import Unfinished
     from driftpolicy.training.evaluation import success_interval, summarise
     from driftpolicy.training.restore import load_agent
     from driftpolicy.training.seeding import RunKeys
@@ -133,14 +171,19 @@ def run(options: argparse.Namespace) -> int:
     console = Console()
     heading = f"{config.method} on {config.task}, checkpoint of step {checkpoint.step:,}"
     console.print(Text(heading), soft_wrap=True)
-    if options.diagnose:
-        _diagnose(agent, task, options, seed, console)
-        return 0
-    unfinished = UnfinishedEvaluation(path, seed=seed, best_of=options.best_of)
-    processes = options.processes or config.processes
     try:
+        if options.diagnose:
+            _diagnose(agent, task, options, path, seed, console)
+            return 0
         episodes = _evaluate(
-            rule, task, unfinished, processes, config.environment_timeout, seed, options.episodes
+            rule,
+            task,
+            Unfinished(path, "evaluation", seed=seed, best_of=options.best_of),
+            processes=options.processes or config.processes,
+            patience=config.environment_timeout,
+            seed=seed,
+            count=options.episodes,
+            console=console,
         )
     except KeyboardInterrupt:
         print("dfp: interrupted; the same command goes on from here", file=sys.stderr)

@@ -228,8 +228,15 @@ class Benchmark(ABC):
         what = "--columns" if columns else "--skip-broken"
         raise UserError(f"{source} is data of {self.name}: {what} is of data of your own (--env)")
 
-    def verify(self, path: Path, count: int) -> Verification:
+    def verify(
+        self, path: Path, count: int, progress: Callable[[int], object] = lambda done: None
+    ) -> Verification:
         """Replay the first ``count`` demonstrations of a file in the simulator.
+
+        Args:
+            path: of the file.
+            count: how many.
+            progress: called with the number of demonstrations done.
 
         Raises:
             UserError: if they cannot be read or replayed.

@@ -32,6 +32,12 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
     return [episode_seed(seed, _EVALUATION, episode) for episode in range(episodes)]
 
 
+def seeds_matter(workers: Workers[EpisodeRunner], seed: int) -> bool:
+    """Tell whether two seeds of a run's evaluation give different first observations."""
+    one, other = (workers.call(0, EpisodeRunner.reset, each) for each in episode_seeds(seed, 2))
+    return not np.array_equal(one, other)
+
+
 def evaluate(
     rule: DecisionRule,
     workers: Workers[EpisodeRunner],

@@ -13,7 +13,7 @@ from driftpolicy.data.transitions import Dataset, Prior
 from driftpolicy.envs.episodes import EpisodeRunner
 from driftpolicy.envs.parallel import Workers
 from driftpolicy.errors import UserError
-from driftpolicy.progress import JobProgress
+from driftpolicy.progress import JobProgress, busy
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
 from driftpolicy.tasks.registry import benchmark_of, missing_data
 
@@ -114,4 +114,6 @@ def load_data(config: TrainConfig, path: Path, console: Console) -> LoadedData:
             progress=progress,
             warn=lambda line: console.print(line, style="yellow", highlight=False, soft_wrap=True),
         )
+        if path.is_file():  # a folder of shards shows its progress itself
+            stack.enter_context(busy("reading prior data"))
         return benchmark_of(task).load_data(task, path, options)

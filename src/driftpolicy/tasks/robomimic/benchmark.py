@@ -1,6 +1,6 @@
 """Robomimic, as the rest of the program sees it."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,17 +100,20 @@ class Robomimic(Benchmark):
             return super().inspect_chosen(source, task, columns, options)
         return inspect_file(Path(source).expanduser(), task, options)
 
-    def verify(self, path: Path, count: int) -> Verification:
+    def verify(
+        self, path: Path, count: int, progress: Callable[[int], object] = lambda done: None
+    ) -> Verification:
         """Replay the first ``count`` demonstrations of a file in robosuite."""
         from driftpolicy.tasks.robomimic.checks import mismatches
         from driftpolicy.tasks.robomimic.demonstrations import DemoFile
         from driftpolicy.tasks.robomimic.verify import replay
 
         with DemoFile(path) as file:
-            return Verification(
-                mismatches=mismatches(file),
-                demonstrations=list(replay(file, file.names[:count])),
-            )
+            demonstrations = []
+            for one in replay(file, file.names[:count]):
+                demonstrations.append(one)
+                progress(len(demonstrations))
+            return Verification(mismatches=mismatches(file), demonstrations=demonstrations)
 
     def collected_path(self, task: Task) -> Path:
         """Return where demonstrations collected on this machine are kept."""

@@ -14,7 +14,7 @@ from driftpolicy.agents.dfp import DFP
 from driftpolicy.envs.base import Environment
 from driftpolicy.envs.branching import Branching
 from driftpolicy.errors import UserError
-from driftpolicy.training.diagnosis.experience import Explorer
+from driftpolicy.training.diagnosis.experience import Experience, Explorer
 from driftpolicy.training.diagnosis.field import forces
 from driftpolicy.training.diagnosis.measures import of_branches, of_decisions, of_forces
 from driftpolicy.training.diagnosis.statistics import Measurement
@@ -31,6 +31,7 @@ def diagnose(
     branches: int = 2,
     key: PRNGKeyArray,
     progress: Callable[[int], Any] = lambda done: None,
+    over: dict[int, Experience] | None = None,
 ) -> list[Measurement]:
     """Measure what the critic knows of the candidates among which it chooses.
 
@@ -43,6 +44,7 @@ def diagnose(
         branches: states of each episode in which two candidates are executed.
         key: of the decisions.
         progress: called with the number of episodes done.
+        over: episodes by number that were made before; those made now are added.
 
     Raises:
         UserError: for a method without a critic that chooses.
@@ -60,7 +62,7 @@ def diagnose(
         candidates=max(candidates, _LEAST),
         key=key,
     )
-    decisions, pairs = explorer.explore(seeds, branches, progress)
+    decisions, pairs = explorer.explore(seeds, branches, progress, over)
     found = of_decisions(decisions) + of_branches(pairs)
     if isinstance(agent, DFP):
         # Neighbours in time are alike; a block should see all of the episodes.

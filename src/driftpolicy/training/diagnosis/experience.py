@@ -1,6 +1,7 @@
 """What the policy did in evaluation episodes, and what it could have done instead."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -72,6 +73,30 @@ def _decide(rule: DecisionRule, observation: Any, key: PRNGKeyArray) -> tuple[Ar
     return chunk, rule.value(observation, chunk)
 
 
+class Experience(NamedTuple):
+    """What episodes show."""
+
+    decisions: Decisions
+    branches: Branches
+
+    def record(self) -> dict[str, np.ndarray]:
+        """Return it as arrays by name."""
+        parts = {"decisions": self.decisions, "branches": self.branches}
+        return {
+            f"{part}.{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays._asdict().items()
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, np.ndarray]) -> "Experience":
+        """Return what :meth:`record` returned as arrays."""
+        return cls(
+            Decisions(*(record[f"decisions.{name}"] for name in Decisions._fields)),
+            Branches(*(record[f"branches.{name}"] for name in Branches._fields)),
+        )
+
+
 class _Trace(NamedTuple):
     """One episode, or the rest of one."""
 
@@ -104,27 +129,40 @@ class Explorer:
     key: PRNGKeyArray
 
     def explore(
-        self, seeds: list[int], branches: int, progress: Any = lambda done: None
-    ) -> tuple[Decisions, Branches]:
+        self,
+        seeds: list[int],
+        branches: int,
+        progress: Any = lambda done: None,
+        over: dict[int, Experience] | None = None,
+    ) -> Experience:
         """Run an episode for each seed, and branch off it at random decisions.
 
         Args:
             seeds: of the episodes.
             branches: states of each episode in which two candidates are executed.
             progress: called with the number of episodes done.
+            over: episodes by number that were made before; those made now are added.
         """
-        rows: list[Decisions] = []
-        pairs: list[Branches] = []
-        for episode, seed in enumerate(seeds):
-            key = jax.random.fold_in(self.key, episode)
-            observation = self.environment.reset(seed)
-            trace = self._play(observation, key, first=0)
-            rows.append(self._rows(episode, trace, key))
-            chosen = np.random.default_rng(seed).permutation(len(trace.moments))[:branches]
-            pairs += [self._branch(episode, trace.moments[i], int(i), key) for i in chosen]
-            progress(episode + 1)
-        decisions = Decisions(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
-        return decisions, Branches(*(np.concatenate(c) for c in zip(*pairs, strict=True)))
+        over = {} if over is None else over
+        if over:
+            progress(len(over))
+        for number, seed in enumerate(seeds):
+            if number not in over:
+                over[number] = self._episode(number, seed, branches)
+                progress(len(over))
+        episodes = [over[number] for number in range(len(seeds))]
+        return Experience(
+            Decisions(*map(np.concatenate, zip(*(one.decisions for one in episodes), strict=True))),
+            Branches(*map(np.concatenate, zip(*(one.branches for one in episodes), strict=True))),
+        )
+
+    def _episode(self, number: int, seed: int, branches: int) -> Experience:
+        key = jax.random.fold_in(self.key, number)
+        trace = self._play(self.environment.reset(seed), key, first=0)
+        chosen = np.random.default_rng(seed).permutation(len(trace.moments))[:branches]
+        pairs = [self._branch(number, trace.moments[i], int(i), key) for i in chosen]
+        together = Branches(*map(np.concatenate, zip(*pairs, strict=True)))
+        return Experience(self._rows(number, trace, key), together)
 
     def _play(self, observation: np.ndarray, key: PRNGKeyArray, *, first: int) -> _Trace:
         """Let the policy go on to the end of the episode; decision ``first`` is the next."""
