@@ -230,7 +230,7 @@ def test_time_limit_and_no_gl(data_file, tmp_path, monkeypatch):  # noqa: F811
     assert (run / "summary.json").exists()
     code, output = finish(start("eval", run, "--episodes", "1", "--video", tmp_path / "film.mp4"))
     assert code == 2, output
-    _, success, mistake = output.splitlines()
+    *_, success, mistake = output.splitlines()
     assert success.startswith("success")
     assert mistake == f"dfp: {missing}"
 

@@ -158,7 +158,8 @@ class Workshop:
         if arguments[:2] == ["data", "download"]:
             arguments += ["--from", self._url]
         assert main(arguments) == 0
-        if arguments[0] not in ("train", "resume") or "quickstart" in arguments:
+        again = ("train", "resume", "export")  # other pages write to the same places
+        if arguments[0] not in again or "quickstart" in arguments:
             self._ran.add(tuple(words))
 
     def _prepare(self, arguments: list[str]) -> None:

@@ -129,7 +129,7 @@ def test_killed_workers_and_drivers_change_nothing(data_file, tmp_path, capsys):
     )
     with expected, found:
         assert set(expected.files) == set(found.files)
-        for name in set(expected.files) - {"meta"}:
+        for name in set(expected.files) - {"meta", "logs/eval"}:  # in which are times
             np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     assert {path.name for path in folder.iterdir()} == (
         {path.name for path in whole.iterdir()} | {"log.txt"}

@@ -41,7 +41,7 @@ class Episode(Protocol):
         ...
 
 
-class StoredEpisode(NamedTuple):
+class EpisodeArrays(NamedTuple):
     """An :class:`Episode` made of arrays."""
 
     name: str

@@ -91,7 +91,9 @@ class _TensorBoard:
         self._parts: Any = summary_pb2
         (folder / "tensorboard").mkdir(exist_ok=True)
         # tensorboardX's SummaryWriter writes in a thread, which nothing waits for.
-        self._writer = EventsWriter(str(folder / "tensorboard" / "events"))
+        # Its files are named by the second; one of the same second would be written over.
+        moment = f".{time.time_ns()}"
+        self._writer = EventsWriter(str(folder / "tensorboard" / "events"), moment)
         status = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(step + 1, session_log=status)
         if step == 0:

@@ -15,7 +15,7 @@ import numpy as np
 
 from driftpolicy.data.checks import Demands, check_episodes
 from driftpolicy.data.download import PublishedFile
-from driftpolicy.data.episodes import StoredEpisode
+from driftpolicy.data.episodes import EpisodeArrays
 from driftpolicy.data.files import checksums, read_npz, verify_npz
 from driftpolicy.data.findings import Finding, accept, leave_out
 from driftpolicy.data.transitions import Dataset
@@ -270,7 +270,7 @@ def _broken(arrays: dict[str, np.ndarray], finite: Sequence[str]) -> dict[str, t
     }
 
 
-def _episodes(arrays: dict[str, np.ndarray]) -> Iterator[StoredEpisode]:
+def _episodes(arrays: dict[str, np.ndarray]) -> Iterator[EpisodeArrays]:
     """Yield the episodes with a step, as the checks see them."""
     begin = 0
     for number, end in enumerate(np.flatnonzero(arrays["terminals"])):
@@ -279,7 +279,7 @@ def _episodes(arrays: dict[str, np.ndarray]) -> Iterator[StoredEpisode]:
             continue
         labels = {name: arrays[name][steps] for name in ("rewards", "masks") if name in arrays}
         success = labels["masks"] == 0 if "masks" in labels else None
-        yield StoredEpisode(
+        yield EpisodeArrays(
             name=f"episode {number}",
             observations=arrays["observations"][steps.start : end + 1],
             actions=arrays["actions"][steps],

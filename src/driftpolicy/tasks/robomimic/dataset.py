@@ -11,7 +11,7 @@ import numpy as np
 
 from driftpolicy.data.checks import Demands, check_episodes
 from driftpolicy.data.download import PublishedFile
-from driftpolicy.data.episodes import StoredEpisode, not_finite
+from driftpolicy.data.episodes import EpisodeArrays, not_finite
 from driftpolicy.data.findings import Finding, accept, leave_out, read_whole
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
@@ -181,13 +181,13 @@ def _read(file: DemoFile, name: str, completion: Completion | None) -> Demo:
     return demo
 
 
-def _episode(demo: Demo) -> StoredEpisode | None:
+def _episode(demo: Demo) -> EpisodeArrays | None:
     """Return a demonstration as the checks see it; None where it was not seen."""
     if demo.observations is None:
         return None
     success = None if demo.rewards is None else demo.rewards >= 1.0
     ended = success is not None and bool(success.any())
-    return StoredEpisode(demo.name, demo.observations, demo.actions, demo.rewards, ended, success)
+    return EpisodeArrays(demo.name, demo.observations, demo.actions, demo.rewards, ended, success)
 
 
 def to_dataset(demos: list[Demo], remarks: tuple[str, ...] = ()) -> Dataset:
