@@ -22,7 +22,7 @@ _ALWAYS = ("config", "data", "step", "online", "dims")
 
 
 def require_kinds(meta: Mapping[str, Any]) -> None:
-    """Raise an error unless the meta data have the types that :meth:`Checkpoint.save` gives them.
+    """Raise an error unless the meta data have the types that a checkpoint gives them.
 
     Raises:
         KeyError: for what is missing.
