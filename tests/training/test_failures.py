@@ -141,6 +141,18 @@ def test_a_failure_costs_no_step(
     assert_same_run(resumed, whole)
 
 
+def test_a_failure_in_the_first_evaluation_says_that_there_is_no_checkpoint(
+    config, dataset, tmp_path
+):
+    config = dataclasses.replace(config, checkpoint_every=1000, eval_every=20)
+    with evaluation_workers(config.configured_task(dataset.scaling), 1) as workers:
+        trainer = trainer_of(config, RunFolder(tmp_path / "run"), dataset, workers)
+        workers._processes[0].kill()
+        with pytest.raises(UserError, match=r"at step 20: .*last checkpoint: none yet"):
+            train([trainer], stop=lambda: False, report=lambda: None)
+        trainer.close()
+
+
 def test_a_failure_in_an_evaluation_leaves_the_last_checkpoint(config, dataset, tmp_path):
     folder = RunFolder(tmp_path / "run")
     config = dataclasses.replace(config, checkpoint_every=10, eval_every=20)

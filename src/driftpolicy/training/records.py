@@ -107,7 +107,7 @@ class Records:
                 key=run.keys.evaluate,
             )
         except UserError as error:
-            saved = "no checkpoint yet" if self._saved_step is None else f"{self._saved_step:,}"
+            saved = f"{self._saved_step:,}" if self._saved_step >= 0 else "none yet"
             raise UserError(
                 f"in the evaluation at step {run.step:,}: {error} (last checkpoint: {saved}; "
                 f"dfp resume {run.folder.path} goes on from there)"
