@@ -82,9 +82,7 @@ class Checkpoint:
         Raises:
             UserError: if the disk is full, or the agent is not finite; an earlier file stays.
         """
-        meta, groups = self._stored()
-        require_finite(self.agent, f"{path} is not written")
-        write_npz(path, _arrays(meta, groups), what="checkpoint")
+        _write(path, *self._stored())
 
     def _stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the meta data and the groups of arrays of the file."""
@@ -188,19 +186,19 @@ def save(folder: Path, step: int, meta: dict[str, Any], groups: dict[str, Any]) 
         UserError: if the disk is full; earlier checkpoints stay intact.
     """
     path = folder / f"step-{step:010d}.npz"
-    require_finite(groups.get("agent", {}), f"{path} is not written")
-    write_npz(path, _arrays(meta, groups), what="checkpoint")
+    _write(path, meta, groups)
     for old in list_checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
-def _arrays(meta: dict[str, Any], groups: dict[str, Any]) -> dict[str, np.ndarray]:
+def _write(path: Path, meta: dict[str, Any], groups: dict[str, Any]) -> None:
+    require_finite(groups.get("agent", {}), f"{path} is not written")
     arrays = {"meta": np.array(json.dumps({"version": VERSION, **meta}))}
     for group, members in groups.items():
         for name, array in members.items():
             arrays[f"{group}/{name}"] = np.asarray(array)
-    return arrays
+    write_npz(path, arrays, what="checkpoint")
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
