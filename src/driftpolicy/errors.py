@@ -1,6 +1,9 @@
 """What goes wrong by no fault of the program, for one line without a traceback."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -36,3 +39,30 @@ def listing(names: Iterable[object], most: int = 12) -> str:
     every = [in_brief(name, 60) for name in names]
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
     return (", ".join(every[:most]) or "nothing") + more
+
+
+@contextmanager
+def blaming(path: Path, *, what: str, kind: str, missing: str) -> Iterator[None]:
+    """Blame any error in the body of ``with``, which reads a file, on that file.
+
+    Args:
+        path: of the file.
+        what: it is, for messages, such as ``data file``.
+        kind: what it turns out not to be if it is damaged, such as ``an npz file``.
+        missing: how the message ends if there is no such file.
+
+    Raises:
+        UserError: in place of the error: one line with its reason.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{what} {path}{missing}") from None
+    except (PermissionError, IsADirectoryError) as error:  # a library may set no words of its own
+        raise UserError(f"cannot read {what} {path}: {os.strerror(error.errno or 0)}") from None
+    except Exception as error:  # damaged bytes make the parsers raise nearly anything
+        raise UserError(
+            f"{what} {path} is truncated, damaged or not {kind} ({in_brief(error)}); get it again"
+        ) from None

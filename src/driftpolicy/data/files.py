@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int
 
-from driftpolicy.errors import UserError, in_brief, listing
+from driftpolicy.errors import UserError, blaming, listing
 
 LARGE = 256 << 20
 """Bytes that a file of any size may hold compressed."""
@@ -291,21 +291,12 @@ def _head(member: Any, entry: zipfile.ZipInfo) -> Head:
 @contextlib.contextmanager
 def _reading(path: Path, what: str):
     """Open an archive; any error in the body of ``with`` is blamed on the file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            twice = len(set(archive.namelist())) < len(entries)
-            if twice or any(entry.comment for entry in entries):  # would hide entries behind it
-                raise ValueError("a damaged directory")
-            yield archive
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(f"{what} {path} does not exist") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
-    except Exception as error:  # damaged bytes make the parsers raise nearly anything
-        raise UserError(
-            f"{what} {path} is truncated, damaged or not an npz file ({in_brief(error)}); get it "
-            "again"
-        ) from None
+    with (
+        blaming(path, what=what, kind="an npz file", missing=" does not exist"),
+        zipfile.ZipFile(path) as archive,
+    ):
+        entries = archive.infolist()
+        twice = len(set(archive.namelist())) < len(entries)
+        if twice or any(entry.comment for entry in entries):  # would hide entries behind it
+            raise ValueError("a damaged directory")
+        yield archive

@@ -1,13 +1,12 @@
 """Opening HDF5 files: every dataset is really in the file, and any damage becomes one line."""
 
 import contextlib
-import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from driftpolicy.data.files import require_plausible
-from driftpolicy.errors import UserError, in_brief
+from driftpolicy.errors import UserError, blaming, in_brief
 
 
 def open_hdf5(
@@ -43,26 +42,13 @@ def open_hdf5(
         return file
 
 
-@contextlib.contextmanager
-def reading_hdf5(path: Path, *, what: str = "data file") -> Iterator[None]:
+def reading_hdf5(path: Path, *, what: str = "data file") -> AbstractContextManager[None]:
     """Blame any error in the body of ``with``, which reads an HDF5 file, on that file.
 
     Raises:
         UserError: in place of the error: one line with its reason.
     """
-    try:
-        yield
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(f"{what} {path}: no such file") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise UserError(f"cannot read {what} {path}: {os.strerror(error.errno or 0)}") from None
-    except Exception as error:  # damaged bytes make the library raise nearly anything
-        raise UserError(
-            f"{what} {path} is truncated, damaged or not a readable HDF5 file ({in_brief(error)}); "
-            "get it again"
-        ) from None
+    return blaming(path, what=what, kind="a readable HDF5 file", missing=": no such file")
 
 
 def _size(path: Path, file: Any, what: str) -> int:
