@@ -113,7 +113,7 @@ def _evaluate(
             evaluation_workers(task, processes, patience) as workers,
             JobProgress("evaluating", count, unit="episodes") as progress,
         ):
-            if count > 1 and not seeds_matter(workers, seed):
+            if task.custom and count > 1 and not seeds_matter(workers, seed):
                 console.print(
                     "Warning: two seeds give the same first observation: if the environment "
                     f"ignores its seed, {count} episodes may be one",
