@@ -1,8 +1,9 @@
-"""Milliseconds per gradient step at the quickstart's sizes, and how many cores a step uses.
+"""Milliseconds per gradient step at the quickstart's sizes, beside its bare products.
 
     uv run python benchmarks/quickstart.py [--rounds 7]
 
-The compiled blocks of `dfp train` alone, on random data, without environments. A block's products
+The compiled blocks of `dfp train` alone, on random data, without environments, how many cores they
+use, and the matrix products of a step by themselves, all in turn in one run. A block's products
 are shared between two threads in parts of well under a millisecond, so whatever else runs on a
 machine of two cores, at however low a priority, keeps the second thread from helping: run it beside
 `nice -n 19 sh -c 'while :; do :; done'` to see that.
@@ -17,7 +18,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import ACTION, in_turn, synthetic
+from common import ACTION, floor, in_turn, median_ratio, synthetic, update_products
 
 from driftpolicy.agents import Agent
 from driftpolicy.config import resolve
@@ -68,17 +69,33 @@ def measure(make: Callable[[], object], size: int, steps: int = 50) -> tuple[flo
     return 1e3 * spent / steps, processor / spent
 
 
+def products() -> dict[str, Callable[[], object]]:
+    """The products of a gradient step in each phase."""
+    config = resolve(None, "dfp", "quickstart", {})
+    return {
+        phase: floor(update_products(config.agent, phase == "online", config.batch_size))
+        for phase in ("offline", "online")
+    }
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
+    made, bare = blocks(), products()
     sizes = {"offline": OFFLINE, "online": ONLINE}
-    made = blocks()
-    found = in_turn(rounds, *(partial(measure, made[phase], sizes[phase]) for phase in sizes))
+    measured = [partial(measure, made[phase], size) for phase, size in sizes.items()]
+    measured += [partial(measure, bare[phase], 1) for phase in sizes]
+    found = in_turn(rounds, *measured)
     print(f"{jnp.ones(1).device}, jax {jax.__version__}; medians and ranges of {rounds} rounds")
-    for phase, rows in zip(sizes, found, strict=True):
-        times, cores = zip(*rows, strict=True)
-        middle, used = statistics.median(times), statistics.median(cores)
-        print(f"{phase}: {middle:.1f} ms ({min(times):.1f} to {max(times):.1f}), {used:.1f} cores")
+    times = [[each[0] for each in rows] for rows in found]
+    for i, phase in enumerate(sizes):
+        step, least = times[i], times[i + len(sizes)]
+        used = statistics.median(cores for _, cores in found[i])
+        print(
+            f"{phase}: {statistics.median(step):.1f} ms ({min(step):.1f} to {max(step):.1f}), "
+            f"{used:.1f} cores; its products {statistics.median(least):.1f} ms "
+            f"({min(least):.1f} to {max(least):.1f}), ratio {median_ratio(step, least):.2f}"
+        )

@@ -28,8 +28,14 @@ def lift(x: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
 def product(
     x: Float[Array, "... inputs"], weight: Float[Array, "inputs outputs"]
 ) -> Float[Array, "... outputs"]:
-    """``x W``, each factor rounded to the type of ``W``, summed in float32."""
-    return jnp.matmul(x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
+    """``x W``, each factor rounded to the type of ``W``, summed in float32.
+
+    As one product of two matrices, whatever the leading axes are: the gradient of ``W`` is then one
+    too. From more axes XLA transposes it into a form that on a CPU takes up to ten times as long.
+    """
+    rows = x.reshape(-1, x.shape[-1]).astype(weight.dtype)
+    result = jnp.matmul(rows, weight, preferred_element_type=jnp.float32)
+    return result.reshape(*x.shape[:-1], weight.shape[-1])
 
 
 def round_weights(network: _Network, dtype: Any) -> _Network:

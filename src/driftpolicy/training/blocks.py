@@ -78,8 +78,37 @@ def _block(
     return jax.lax.fori_loop(0, count, body, (agent, log))
 
 
-block = partial(jax.jit, static_argnames="spec")(_block)
-"""The gradient steps of one run, compiled."""
+def block(
+    agent: Agent, prior: Rows | Fetched, given: BlockInput, count: Any, *, spec: BlockSpec
+) -> tuple[Agent, Float[Array, "steps metrics"]]:
+    """Make ``count`` gradient steps of one run; return the agent, and its metrics in a row each."""
+    widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(agent) if leaf.ndim > 1)
+    alone = widest >= _WIDE and _knows_products_alone()
+    return _compiled_block(alone)(agent, prior, given, count, spec=spec)
+
+
+# In a loop XLA's library for CPUs takes the layers of a critic together with the norms between them
+# in one call, which for wide layers takes longer than their products alone and the norms.
+_PRODUCTS_ALONE = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+_WIDE = 512
+
+
+@cache
+def _compiled_block(products_alone: bool) -> Any:
+    options = _PRODUCTS_ALONE if products_alone else None
+    return jax.jit(_block, static_argnames="spec", compiler_options=options)
+
+
+@cache
+def _knows_products_alone() -> bool:
+    """Tell whether there is a CPU to compile for, and its compiler has the option."""
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        jax.jit(jnp.negative, compiler_options=_PRODUCTS_ALONE).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 @partial(jax.jit, static_argnames=("spec", "shared"), donate_argnames="agents")
