@@ -280,6 +280,8 @@ class _Unchecked(DFPConfig):
         ("improvement_weight", float("inf")),
         ("anchor_rate", -1e-9),
         ("anchor_rate", 1.1),
+        ("anchor_steps", -1),
+        ("ramp_steps", -1),
         ("improvement", "hard"),
         ("soft_alpha", 0.0),
         ("soft_alpha", float("inf")),

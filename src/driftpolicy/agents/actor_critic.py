@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from driftpolicy.agents.base import Agent, Metrics, optimiser, polyak
 from driftpolicy.agents.config import AgentConfig, require
@@ -23,6 +23,7 @@ from driftpolicy.agents.scoring import top_k
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, CriticEnsemble
 
+_PUBLISHED_STEPS = 1_000_000
 _Config = TypeVar("_Config", bound=AgentConfig)
 
 
@@ -127,7 +128,10 @@ class ImprovementConfig(AgentConfig):
     """Methods that improve towards their anchor's best candidates (``docs/methods/dfp.md``)."""
 
     ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset(
-        {"candidates", "positives", "improvement_weight", "anchor_rate"}
+        {
+            *("candidates", "positives", "improvement_weight", "ramp_steps"),
+            *("anchor_rate", "anchor_steps"),
+        }
     )
     NUMBERS: ClassVar[frozenset[str]] = AgentConfig.NUMBERS | {"improvement_weight", "anchor_rate"}
 
@@ -137,8 +141,14 @@ class ImprovementConfig(AgentConfig):
     """K, the best candidates kept as positives, at most N."""
     improvement_weight: float = 0.5
     """lambda, the weight of the improvement loss beside the cloning loss; 0 leaves it out."""
+    ramp_steps: int = 0
+    """First updates of the online phase, over which lambda rises along a line from zero; 0 begins
+    with all of it."""
     anchor_rate: float = 1e-4
     """Rate of the anchor's moving average per online update, in [0, 1]."""
+    anchor_steps: int = 0
+    """Online updates in which the anchor is to go as far as anchor_rate takes it in a million, such
+    as the run's online steps; 0 takes the rate as it is."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -153,6 +163,22 @@ class ImprovementConfig(AgentConfig):
         within = 0 <= self.improvement_weight < math.inf
         require(self, "improvement_weight", within, "finite and at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
+        for name in ("ramp_steps", "anchor_steps"):
+            require(self, name, getattr(self, name) >= 0, "at least 0")
+
+
+def rate_over(steps: int, rate: float | Float[Array, ""]) -> Float[Array, ""]:
+    """Return the rate per update that goes as far in ``steps`` as ``rate`` does in a million.
+
+    ``1 - (1 - rate)^(1e6 / steps)``: after n updates an average at rate r has left ``(1 - r)^n`` of
+    its way to a point that rests. A million are the published online steps (arXiv 2605.07727,
+    Table 5).
+
+    Args:
+        steps: at least 1.
+        rate: in [0, 1].
+    """
+    return -jnp.expm1(_PUBLISHED_STEPS / steps * jnp.log1p(-jnp.asarray(rate, jnp.float32)))
 
 
 _Improving = TypeVar("_Improving", bound=ImprovementConfig)
@@ -160,9 +186,13 @@ Positives = tuple[Float[Array, "batch positives chunk"], Float[Array, "batch pos
 
 
 class AnchoredActorCritic(ActorCritic[_Improving]):
-    """With an ``anchor``: None in the offline phase and ``pi_old`` in the online one."""
+    """With an ``anchor``: None in the offline phase and ``pi_old`` in the online one.
+
+    ``switched`` counts the updates before the online phase, where lambda rises; else it is None.
+    """
 
     anchor: Any = None
+    switched: Any = None
 
     @abstractmethod
     def choose(
@@ -177,6 +207,15 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         """Whether the improvement loss is on; it is for all agents that differ in its weight."""
         weight = self.config.improvement_weight
         return self.anchor is not None and (isinstance(weight, jax.Array) or weight > 0)
+
+    @property
+    def improvement_weight(self) -> float | Float[Array, ""]:
+        """Return lambda at the next update, the n-th online: ``lambda min(1, n / ramp_steps)``."""
+        weight = self.config.improvement_weight
+        if self.switched is None:
+            return weight
+        number = _updates(self.optimiser_state) - self.switched + 1
+        return weight * jnp.minimum(number / self.config.ramp_steps, 1.0)
 
     def guidance(self, batch: Batch, key: PRNGKeyArray) -> Positives | None:
         """Return the positives chosen among N samples of the anchor; None without improvement."""
@@ -203,9 +242,17 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         """Return the agent with its anchor, if there is one, moved towards the actor."""
         if self.anchor is None:
             return self
-        anchor = polyak(self.anchor, self.actor, self.config.anchor_rate)
+        rate, steps = self.config.anchor_rate, self.config.anchor_steps
+        anchor = polyak(self.anchor, self.actor, rate_over(steps, rate) if steps else rate)
         return dataclasses.replace(self, anchor=anchor)
 
     def start_online(self) -> "AnchoredActorCritic":
         """Return the agent with a copy of its policy as the anchor; improvement starts."""
-        return dataclasses.replace(self, anchor=self.actor)
+        # Adam's own count, not a new one: of agents that are stacked it is stacked as well.
+        switched = _updates(self.optimiser_state) if self.config.ramp_steps else None
+        return dataclasses.replace(self, anchor=self.actor, switched=switched)
+
+
+def _updates(state: Any) -> Int[Array, "..."]:
+    """Return how many updates Adam has made."""
+    return state[0].count

@@ -103,7 +103,7 @@ class DFP(AnchoredActorCritic[DFPConfig]):
             positives, weights = guidance
             improving, info = self._drift(generated, positives, positive_weights=weights)
             improving = jnp.mean(improving)
-            loss = loss + self.config.improvement_weight * improving
+            loss = loss + self.improvement_weight * improving
             nonfinite = nonfinite + info.nonfinite
         metrics |= {"improvement_loss": improving, **self._drift_metrics("improvement", info)}
         return loss, metrics | {"nonfinite": nonfinite}

@@ -157,7 +157,7 @@ class MVP(AnchoredActorCritic[MVPTopKConfig]):
             observation = batch.observation[:, None, :]
             errors = mean_velocity_errors(actor, observation, positives, positive_key)
             improving = jnp.mean(errors[0]) + weight * jnp.mean(errors[1])
-            loss = loss + self.config.improvement_weight * improving
+            loss = loss + self.improvement_weight * improving
         return loss, {
             "mean_flow_loss": identity,
             "constraint_loss": constraint,
