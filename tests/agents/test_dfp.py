@@ -141,7 +141,7 @@ def test_the_actor_follows_the_losses_of_the_paper(improvement):
     @partial(jax.jit, compiler_options=ONCE)
     def both(actor):
         # The keys of the samples and the candidates, each used once and for this only.
-        drawn = agent.guidance(batch, jax.random.key(2))
+        drawn = agent.guidance(batch, batch.reward, jax.random.key(2))
         got = jax.grad(lambda a: agent.actor_loss(a, batch, drawn, jax.random.key(1))[0])(actor)
         return got, jax.grad(expected)(actor)
 
@@ -282,6 +282,7 @@ class _Unchecked(DFPConfig):
         ("anchor_rate", 1.1),
         ("anchor_steps", -1),
         ("ramp_steps", -1),
+        ("shrinkage", "some"),
         ("improvement", "hard"),
         ("soft_alpha", 0.0),
         ("soft_alpha", float("inf")),

@@ -82,7 +82,9 @@ def test_what_changes_nothing_offline_is_shared():
     assert settings_of("dfp") == settings_of("dfp-bc")
     assert settings_of("mvp") == settings_of("mvp-topk")
     assert settings_of("dfp") == settings_of("dfp", improvement_weight=0.9, positives=2)
-    assert settings_of("dfp") == settings_of("dfp", anchor_steps=7, ramp_steps=7)
+    assert settings_of("dfp") == settings_of(
+        "dfp", anchor_steps=7, ramp_steps=7, shrinkage="members"
+    )
     assert settings_of("dfp") == settings_of("dfp", online_steps=7, num_envs=4)
     assert settings_of("dfp") != settings_of("mvp")
     assert settings_of("dfp") != settings_of("dfp", best_of=4)

@@ -7,7 +7,7 @@ decisions, the top-K selection and the moving anchor are here.
 import dataclasses
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -16,10 +16,16 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from driftpolicy.agents.base import Agent, Metrics, optimiser, polyak
-from driftpolicy.agents.config import AgentConfig, require
+from driftpolicy.agents.config import AgentConfig, choice, require
 from driftpolicy.agents.critic import Critic
 from driftpolicy.agents.decision import DecisionRule
-from driftpolicy.agents.scoring import top_k
+from driftpolicy.agents.scoring import (
+    aggregate,
+    members_noise,
+    score_by_members,
+    shrinkage,
+    top_k,
+)
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, CriticEnsemble
 
@@ -60,8 +66,11 @@ class ActorCritic(Agent[_Config]):
         """Return the loss of ``actor``, from which no other parameter may receive a gradient."""
 
     @abstractmethod
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> Any:
-        """Return what the actor's loss takes from critic and anchor as constants, or None."""
+    def guidance(self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray) -> Any:
+        """Return what the actor's loss takes from critic and anchor as constants, or None.
+
+        ``backup`` is the critic's target of this batch.
+        """
 
     @abstractmethod
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
@@ -86,7 +95,7 @@ class ActorCritic(Agent[_Config]):
         """Make one Adam step on ``L_Q + L_actor``; return the agent and its metrics."""
         next_key, noise_key, guidance_key = jax.random.split(key, 3)
         backup = self.backup(batch, next_key)
-        guidance = jax.lax.stop_gradient(self.guidance(batch, guidance_key))
+        guidance = jax.lax.stop_gradient(self.guidance(batch, backup, guidance_key))
 
         def loss(trained: tuple[Any, CriticEnsemble]) -> tuple[Float[Array, ""], Metrics]:
             actor, online = trained
@@ -107,7 +116,7 @@ class ActorCritic(Agent[_Config]):
 class ImitatingActorCritic(ActorCritic[_Config]):
     """An actor that only imitates, or climbs the critic: the same offline and online."""
 
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> None:
+    def guidance(self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray) -> None:
         """Return nothing: the actor's loss needs none."""
 
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
@@ -129,7 +138,7 @@ class ImprovementConfig(AgentConfig):
 
     ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset(
         {
-            *("candidates", "positives", "improvement_weight", "ramp_steps"),
+            *("candidates", "positives", "improvement_weight", "ramp_steps", "shrinkage"),
             *("anchor_rate", "anchor_steps"),
         }
     )
@@ -144,6 +153,10 @@ class ImprovementConfig(AgentConfig):
     ramp_steps: int = 0
     """First updates of the online phase, over which lambda rises along a line from zero; 0 begins
     with all of it."""
+    shrinkage: Literal["none", "members", "td-error"] = "none"
+    """Weigh the improvement in each state by max(0, 1 - noise / spread^2), the spread being that of
+    Q over the candidates, and the noise what the critics do not share of it (members) or the
+    batch's mean squared TD error (td-error)."""
     anchor_rate: float = 1e-4
     """Rate of the anchor's moving average per online update, in [0, 1]."""
     anchor_steps: int = 0
@@ -163,6 +176,11 @@ class ImprovementConfig(AgentConfig):
         within = 0 <= self.improvement_weight < math.inf
         require(self, "improvement_weight", within, "finite and at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
+        choice(self, "shrinkage", ("none", "members", "td-error"))
+        if self.shrinkage != "none":
+            require(self, "candidates", self.candidates >= 2, "at least 2 with shrinkage")
+        if self.shrinkage == "members":
+            require(self, "critics", self.critics >= 2, "at least 2 with shrinkage members")
         for name in ("ramp_steps", "anchor_steps"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
 
@@ -185,6 +203,16 @@ _Improving = TypeVar("_Improving", bound=ImprovementConfig)
 Positives = tuple[Float[Array, "batch positives chunk"], Float[Array, "batch positives"]]
 
 
+class Guidance(NamedTuple):
+    """What the improvement takes from critic and anchor."""
+
+    positives: Float[Array, "batch positives chunk"]
+    weights: Float[Array, "batch positives"]
+    """Of the positives in a state, of mean 1."""
+    shrinkage: Float[Array, " batch"] | None
+    """How much the improvement in each state counts, in [0, 1]; None: all of it everywhere."""
+
+
 class AnchoredActorCritic(ActorCritic[_Improving]):
     """With an ``anchor``: None in the offline phase and ``pi_old`` in the online one.
 
@@ -197,10 +225,10 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
     @abstractmethod
     def choose(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
-        """Return the positives among the candidates, with weights of mean 1."""
+        """Return the positives among candidates of these values, with weights of mean 1."""
 
     @property
     def improves(self) -> bool:
@@ -217,22 +245,40 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         number = _updates(self.optimiser_state) - self.switched + 1
         return weight * jnp.minimum(number / self.config.ramp_steps, 1.0)
 
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> Positives | None:
+    def guidance(
+        self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray
+    ) -> Guidance | None:
         """Return the positives chosen among N samples of the anchor; None without improvement."""
         if not self.improves:
             return None
-        chunks = self.anchor.sample(batch.observation, self.config.candidates, key=key)
-        return self.choose(batch.observation, chunks)
+        c = self.config
+        chunks = self.anchor.sample(batch.observation, c.candidates, key=key)
+        members = score_by_members(c, self.critic.online, batch.observation, chunks)
+        values = aggregate(c, members)
+        weight = None
+        if c.shrinkage == "members":
+            weight = shrinkage(jnp.mean(members, axis=0), members_noise(members))
+        elif c.shrinkage == "td-error":
+            weight = shrinkage(values, self.critic.squared_error(batch, backup))
+        return Guidance(*self.choose(values, chunks), weight)
 
     def best_candidates(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
-        """Return the K candidates of highest ``Q``, with equal weights."""
-        count = self.config.positives
-        best = top_k(self.config, self.critic.online, observation, chunks, count)
+        """Return the K candidates of highest value, with equal weights."""
+        best = top_k(values, chunks, self.config.positives)
         return best, jnp.ones(best.shape[:-1])
+
+    def shrinkage_metric(self, guidance: Guidance | None) -> Metrics:
+        """Return what to log of the improvement's shrinkage; nothing where there is none."""
+        if self.config.shrinkage == "none":
+            return {}
+        weight = None if guidance is None else guidance.shrinkage
+        return {
+            "improvement_shrinkage": jnp.mean(jnp.asarray(jnp.nan if weight is None else weight))
+        }
 
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
         """Return the value of the decision at the next state."""

@@ -14,10 +14,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
+from driftpolicy.agents.actor_critic import (
+    AnchoredActorCritic,
+    Guidance,
+    ImprovementConfig,
+    Positives,
+)
 from driftpolicy.agents.base import Metrics, window_valid
 from driftpolicy.agents.config import choice, require
-from driftpolicy.agents.scoring import score
 from driftpolicy.batch import Batch
 from driftpolicy.drifting import DriftInfo, Form, Kernel, drift_loss
 from driftpolicy.networks import Pushforward
@@ -82,7 +86,7 @@ class DFP(AnchoredActorCritic[DFPConfig]):
         return Pushforward(observation_dim, chunk_dim, config.actor_hidden, key=key)
 
     def actor_loss(
-        self, actor: Any, batch: Batch, guidance: Positives | None, key: PRNGKeyArray
+        self, actor: Any, batch: Batch, guidance: Guidance | None, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
         """``L_BC + lambda L_topK`` on the same Ngen samples of the policy.
 
@@ -100,23 +104,26 @@ class DFP(AnchoredActorCritic[DFPConfig]):
             absent = DriftInfo(nan, jnp.full(len(self.config.temperatures), jnp.nan), nan)
             improving, info = nan, absent
         else:
-            positives, weights = guidance
-            improving, info = self._drift(generated, positives, positive_weights=weights)
+            improving, info = self._drift(
+                generated, guidance.positives, positive_weights=guidance.weights
+            )
+            if guidance.shrinkage is not None:  # of the gradient, so of the normalised force
+                improving = guidance.shrinkage * improving
             improving = jnp.mean(improving)
             loss = loss + self.improvement_weight * improving
             nonfinite = nonfinite + info.nonfinite
         metrics |= {"improvement_loss": improving, **self._drift_metrics("improvement", info)}
+        metrics |= self.shrinkage_metric(guidance)
         return loss, metrics | {"nonfinite": nonfinite}
 
     def choose(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
         """Samples of ``pi+ = pi_old exp(Q / alpha) / Z``: the K best, or all with soft weights."""
         if self.config.improvement == "top-k":
-            return self.best_candidates(observation, chunks)
-        values = score(self.config, self.critic.online, observation, chunks)
+            return self.best_candidates(values, chunks)
         return chunks, soft_weights(values, self.config.soft_alpha)
 
     def _drift(self, generated, positives, **weights):
