@@ -49,7 +49,8 @@ class DFPConfig(ImprovementConfig):
     kernel: Kernel = "laplace"
     """Kernel of the drifting field: laplace or gaussian."""
     form: Form = "two-sided"
-    """Form of the drifting field: two-sided (as trained in the paper) or mean-shift."""
+    """Form of the drifting field: two-sided (as trained in the paper), mean-shift, or sinkhorn,
+    where samples are assigned to positives by optimal transport."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -65,7 +66,7 @@ class DFPConfig(ImprovementConfig):
         require(self, "soft_alpha", 0 < self.soft_alpha < math.inf, "finite and above 0")
         choice(self, "improvement", ("top-k", "soft"))
         choice(self, "kernel", ("laplace", "gaussian"))
-        choice(self, "form", ("two-sided", "mean-shift"))
+        choice(self, "form", ("two-sided", "mean-shift", "sinkhorn"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
