@@ -268,6 +268,7 @@ class _Unchecked(DFPConfig):
         ("target_rate", 1.5),
         ("terminal_windows", "lose"),
         ("generated", 0),
+        ("shared_positives", 0),
         ("candidates", 0),
         ("best_of", 0),
         ("positives", 0),
@@ -323,6 +324,8 @@ def test_the_defaults_are_the_papers():
     assert (config.candidates, config.positives, config.generated, config.best_of) == (16, 4, 8, 16)
     assert (config.temperatures, config.improvement_weight) == ((0.05,), 0.5)
     assert (config.anchor_rate, config.improvement) == (1e-4, "top-k")
+    assert (config.anchor_steps, config.ramp_steps, config.shrinkage) == (0, 0, "none")
+    assert config.shared_positives == 1
     assert (config.kernel, config.form, config.terminal_windows) == ("laplace", "two-sided", "drop")
     assert METHODS["dfp"] == (DFP, DFPConfig)
 

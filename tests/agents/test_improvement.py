@@ -125,12 +125,6 @@ def test_runs_of_several_numbers_are_one_program(name):
     assert moved(*(jax.tree.map(lambda leaf, i=i: leaf[i], stacked.actor) for i in (0, 1))) > 1e-3
 
 
-def test_every_method_is_without_them_unless_asked():
-    for method in METHODS.values():
-        for name, off in (("ramp_steps", 0), ("anchor_steps", 0), ("shrinkage", "none")):
-            assert getattr(method.config(), name, off) == off
-
-
 # --- improvement where the critic tells the candidates apart ------------------------------------
 
 

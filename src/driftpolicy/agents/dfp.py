@@ -22,6 +22,7 @@ from driftpolicy.agents.actor_critic import (
 )
 from driftpolicy.agents.base import Metrics, window_valid
 from driftpolicy.agents.config import choice, require
+from driftpolicy.agents.neighbours import share_positives
 from driftpolicy.batch import Batch
 from driftpolicy.drifting import DriftInfo, Form, Kernel, drift_loss
 from driftpolicy.networks import Pushforward
@@ -41,6 +42,9 @@ class DFPConfig(ImprovementConfig):
     """Ngen, samples of the policy per state that are drifted (and repel each other)."""
     temperatures: tuple[float, ...] = (0.05,)
     """tau, kernel widths of the drifting field in units of the mean distance."""
+    shared_positives: int = 1
+    """Positives of the cloning per state: the data's chunk, and others drawn from the states of the
+    batch that are similar, if any are; 1 takes the chunk alone."""
     improvement: Literal["top-k", "soft"] = "top-k"
     """Positives of the improvement: the K best, equally weighted, or all N candidates with
     self-normalised importance weights exp(Q / alpha), which estimates the exact soft target."""
@@ -59,7 +63,8 @@ class DFPConfig(ImprovementConfig):
             UserError: naming the field, its value and its range.
         """
         super().__post_init__()
-        require(self, "generated", self.generated >= 1, "at least 1")
+        for name in ("generated", "shared_positives"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         taus = self.temperatures
         within = len(taus) > 0 and all(0 < tau < math.inf for tau in taus)
         require(self, "temperatures", within, "one or more finite numbers above 0")
@@ -93,10 +98,13 @@ class DFP(AnchoredActorCritic[DFPConfig]):
 
         ``L_BC`` counts only windows that lie in one episode; ``L_topK`` needs no window.
         """
-        chunk = batch.actions.reshape(batch.actions.shape[0], 1, -1)
+        inside, chunks = window_valid(batch), batch.actions.reshape(batch.actions.shape[0], -1)
+        imitated, count = chunks[:, None], self.config.shared_positives
+        if count > 1:
+            key, draw_key = jax.random.split(key)
+            imitated = share_positives(batch.observation, chunks, inside, count, key=draw_key)
         generated = actor.sample(batch.observation, self.config.generated, key=key)
-        inside = window_valid(batch)
-        cloning, info = self._drift(generated, chunk, state_weights=inside)
+        cloning, info = self._drift(generated, imitated, state_weights=inside)
         loss = jnp.sum(cloning) / jnp.maximum(jnp.sum(inside), 1.0)
         metrics = {"bc_loss": loss, **self._drift_metrics("bc", info)}
         nonfinite = info.nonfinite
