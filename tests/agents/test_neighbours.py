@@ -155,7 +155,7 @@ def test_the_cloning_drifts_to_the_shared_positives():
         return positives, jax.grad(loss)(actor), jax.grad(expected)(actor)
 
     positives, got, want = both(agent.actor, KEY)
-    assert len(np.unique(np.asarray(positives[:3]), axis=1)) == 3
+    assert np.any(positives[:3, 1:] != positives[:3, :1])
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
 
