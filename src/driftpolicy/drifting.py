@@ -13,19 +13,20 @@ Nothing here knows of networks, states or rewards.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Kernel = Literal["laplace", "gaussian"]
-Form = Literal["two-sided", "mean-shift"]
+Form = Literal["two-sided", "mean-shift", "sinkhorn"]
 
 _DISTANCE_FLOOR = 1e-4  # |x - y| is floored here: coinciding points stay finite
 _SCALE_FLOOR = 1e-3  # floor of the mean distance and of sigma
 _AFFINITY_FLOOR = 1e-6  # floor under the square root of the two-sided affinity
 _FORCE_FLOOR = 1e-4  # floor of the root mean square a force is divided by
+_SINKHORN_ITERATIONS = 20
 _SELF_PENALTY = 100.0  # added to a sample's distance to itself: no self-repulsion
 
 
@@ -94,17 +95,70 @@ def _affinity(
     return jnp.sqrt(jnp.maximum(both, _AFFINITY_FLOOR))
 
 
+def transport_plan(
+    logits: Float[Array, "*batch generated targets"],
+    target_weights: Float[Array, "*batch targets"],
+    iterations: int = _SINKHORN_ITERATIONS,
+) -> Float[Array, "*batch generated targets"]:
+    r"""Return the plan of entropic optimal transport from generated samples to targets.
+
+    .. math::
+        \Pi_{ij} = e^{f_i + \ell_{ij} + g_j}, \qquad \sum_j \Pi_{ij} = 1, \qquad
+        \sum_i \Pi_{ij} = G w_j / \textstyle\sum_k w_k
+
+    by Sinkhorn's iterations on the logarithms, ``g`` and then ``f``: each sample gives a mass of 1,
+    to rounding, and each target takes its share of all of it, the better the more iterations. A
+    target of weight 0 takes nothing. With the default and a temperature of 0.05, 8 samples and one
+    positive in 25 dimensions, the second holds within 0.4% in 95% of the states; the wider the
+    kernel, the sooner.
+
+    Args:
+        logits: ``l_ij``, minus the cost of a unit of mass from i to j over the temperature.
+        target_weights: ``w``, at least 0, not all of them.
+        iterations: how many.
+
+    Source: Sinkhorn 1967; for drifting, arXiv 2603.12366.
+    """
+    count = logits.shape[-2]
+    total = jnp.sum(target_weights, axis=-1, keepdims=True)
+    log_share = jnp.log(count * target_weights / total)
+
+    def given(f: Float[Array, "*batch generated"]) -> Float[Array, "*batch targets"]:
+        return log_share - jax.nn.logsumexp(logits + f[..., None], axis=-2)
+
+    def iterate(_: Any, f: Float[Array, "*batch generated"]) -> Float[Array, "*batch generated"]:
+        return -jax.nn.logsumexp(logits + given(f)[..., None, :], axis=-1)
+
+    f = jax.lax.fori_loop(0, iterations - 1, iterate, jnp.zeros_like(logits[..., 0]))
+    return jax.nn.softmax(logits + given(f)[..., None, :], axis=-1)
+
+
+def _balanced(
+    affinity: Float[Array, "batch generated targets"], generated: int
+) -> Float[Array, "batch generated targets"]:
+    """``C_pos = A_pos sum_j A_neg``, ``C_neg = -A_neg sum_j A_pos``."""
+    negative, positive = affinity[..., :generated], affinity[..., generated:]
+    attract = positive * jnp.sum(negative, axis=-1, keepdims=True)
+    repel = -negative * jnp.sum(positive, axis=-1, keepdims=True)
+    return jnp.concatenate([repel, attract], axis=-1)
+
+
 def _two_sided_coefficients(
     logits: Float[Array, "batch generated targets"],
     target_weights: Float[Array, "batch targets"],
     generated: int,
 ) -> Float[Array, "batch generated targets"]:
-    """The two-sided form: ``C_pos = A_pos sum_j A_neg``, ``C_neg = -A_neg sum_j A_pos``."""
-    affinity = _affinity(logits) * target_weights[:, None]
-    negative, positive = affinity[..., :generated], affinity[..., generated:]
-    attract = positive * jnp.sum(negative, axis=-1, keepdims=True)
-    repel = -negative * jnp.sum(positive, axis=-1, keepdims=True)
-    return jnp.concatenate([repel, attract], axis=-1)
+    """The two-sided form, whose affinities the weights multiply."""
+    return _balanced(_affinity(logits) * target_weights[:, None], generated)
+
+
+def _sinkhorn_coefficients(
+    logits: Float[Array, "batch generated targets"],
+    target_weights: Float[Array, "batch targets"],
+    generated: int,
+) -> Float[Array, "batch generated targets"]:
+    """The Sinkhorn form: a transport plan as affinities."""
+    return _balanced(transport_plan(logits, target_weights), generated)
 
 
 def _mean_shift_coefficients(
@@ -117,6 +171,13 @@ def _mean_shift_coefficients(
     attract = jax.nn.softmax(logits[..., generated:], axis=-1)
     repel = -jax.nn.softmax(logits[..., :generated], axis=-1)
     return jnp.concatenate([repel, attract], axis=-1)
+
+
+_COEFFICIENTS = {
+    "two-sided": _two_sided_coefficients,
+    "mean-shift": _mean_shift_coefficients,
+    "sinkhorn": _sinkhorn_coefficients,
+}
 
 
 def _field(
@@ -146,13 +207,11 @@ def _field(
     normalised = distances / jnp.maximum(scale, _SCALE_FLOOR)
     same = jnp.eye(count, targets.shape[1], dtype=scale.dtype)[None]
     normalised = normalised + _SELF_PENALTY * same
-    coefficients = _two_sided_coefficients if form == "two-sided" else _mean_shift_coefficients
-
     force = jnp.zeros_like(generated)
     raw_norms = []
     for tau in temperatures:
         logits = -normalised / tau if kernel == "laplace" else -(normalised**2) / (2 * tau**2)
-        c = coefficients(logits, target_weights, count)
+        c = _COEFFICIENTS[form](logits, target_weights, count)
         raw = (c @ targets - jnp.sum(c, axis=-1, keepdims=True) * generated) / sigma
         norm = jnp.sqrt(jnp.sum(rows * raw**2) / (total * count * dim))
         force = force + raw / jnp.maximum(norm, _FORCE_FLOOR)
@@ -165,8 +224,8 @@ def _check(temperatures: tuple[float, ...], kernel: str, form: str) -> None:
         raise ValueError(f"temperatures must be one or more positive numbers, not {temperatures}")
     if kernel not in ("laplace", "gaussian"):
         raise ValueError(f"kernel must be 'laplace' or 'gaussian', not {kernel!r}")
-    if form not in ("two-sided", "mean-shift"):
-        raise ValueError(f"form must be 'two-sided' or 'mean-shift', not {form!r}")
+    if form not in _COEFFICIENTS:
+        raise ValueError(f"form must be one of {', '.join(_COEFFICIENTS)}, not {form!r}")
 
 
 def drift_loss(
@@ -205,8 +264,10 @@ def drift_loss(
             holds, and its loss is 0. Default: all 1.
         positive_weights: factors >= 0 on the affinities of the positives. Default: all 1.
         kernel: ``exp(-d / tau)`` ("laplace") or ``exp(-d^2 / 2 tau^2)`` ("gaussian").
-        form: "two-sided" as above, or the plain "mean-shift" difference, as in
-            :func:`mean_shift_field`, where the weights of the positives weigh the kernel average.
+        form: "two-sided" as above; the plain "mean-shift" difference, as in
+            :func:`mean_shift_field`, where the weights of the positives weigh the kernel average;
+            or "sinkhorn", with a :func:`transport_plan` for ``A``, whose targets take mass in
+            proportion to their weights.
 
     Returns:
         The loss per state, and the diagnostics. Computed in float32 or wider whatever the inputs. A

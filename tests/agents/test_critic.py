@@ -155,7 +155,7 @@ def test_the_best_candidates(aggregation):
     @partial(jax.jit, static_argnums=2, compiler_options=ONCE)
     def chosen(observation, chunks, count):
         given = (critic.config, critic.online, observation, chunks)
-        return scoring.best(*given), scoring.top_k(*given, count)
+        return scoring.best(*given), scoring.top_k(scoring.score(*given), chunks, count)
 
     best, top = chosen(observation, chunks, 3)
     assert top.shape == (5, 3, 2)

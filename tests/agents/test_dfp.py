@@ -141,7 +141,7 @@ def test_the_actor_follows_the_losses_of_the_paper(improvement):
     @partial(jax.jit, compiler_options=ONCE)
     def both(actor):
         # The keys of the samples and the candidates, each used once and for this only.
-        drawn = agent.guidance(batch, jax.random.key(2))
+        drawn = agent.guidance(batch, batch.reward, jax.random.key(2))
         got = jax.grad(lambda a: agent.actor_loss(a, batch, drawn, jax.random.key(1))[0])(actor)
         return got, jax.grad(expected)(actor)
 
@@ -268,6 +268,7 @@ class _Unchecked(DFPConfig):
         ("target_rate", 1.5),
         ("terminal_windows", "lose"),
         ("generated", 0),
+        ("shared_positives", 0),
         ("candidates", 0),
         ("best_of", 0),
         ("positives", 0),
@@ -280,6 +281,9 @@ class _Unchecked(DFPConfig):
         ("improvement_weight", float("inf")),
         ("anchor_rate", -1e-9),
         ("anchor_rate", 1.1),
+        ("anchor_steps", -1),
+        ("ramp_steps", -1),
+        ("shrinkage", "some"),
         ("improvement", "hard"),
         ("soft_alpha", 0.0),
         ("soft_alpha", float("inf")),
@@ -320,6 +324,8 @@ def test_the_defaults_are_the_papers():
     assert (config.candidates, config.positives, config.generated, config.best_of) == (16, 4, 8, 16)
     assert (config.temperatures, config.improvement_weight) == ((0.05,), 0.5)
     assert (config.anchor_rate, config.improvement) == (1e-4, "top-k")
+    assert (config.anchor_steps, config.ramp_steps, config.shrinkage) == (0, 0, "none")
+    assert config.shared_positives == 1
     assert (config.kernel, config.form, config.terminal_windows) == ("laplace", "two-sided", "drop")
     assert METHODS["dfp"] == (DFP, DFPConfig)
 

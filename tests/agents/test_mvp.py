@@ -16,7 +16,7 @@ from driftpolicy.agents.mvp import (
     mean_velocity_and_target,
     mean_velocity_errors,
 )
-from driftpolicy.agents.scoring import top_k
+from driftpolicy.agents.scoring import score, top_k
 from driftpolicy.networks import VelocityField
 from tests import statistical
 from tests.agents.common import KEY, make_batch, minimise
@@ -202,7 +202,7 @@ def test_top_k_is_one_more_regression_of_weight_lambda(weight):
 
     @partial(jax.jit, compiler_options=ONCE)
     def loss_of(agent):
-        guidance = agent.guidance(batch, jax.random.key(2))
+        guidance = agent.guidance(batch, batch.reward, jax.random.key(2))
         return guidance, *agent.actor_loss(agent.actor, batch, guidance, KEY)
 
     @partial(jax.jit, compiler_options=ONCE)
@@ -222,7 +222,8 @@ def test_top_k_is_one_more_regression_of_weight_lambda(weight):
         @partial(jax.jit, compiler_options=ONCE)
         def chosen(actor, critic):
             candidates = actor.sample(batch.observation, 5, key=jax.random.key(2))
-            return top_k(critic.config, critic.online, batch.observation, candidates, 2)
+            values = score(critic.config, critic.online, batch.observation, candidates)
+            return top_k(values, candidates, 2)
 
         best = chosen(other.actor, agent.critic)
         np.testing.assert_allclose(guidance[0], best, rtol=1e-5, atol=1e-6)

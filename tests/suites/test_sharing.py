@@ -75,3 +75,9 @@ def test_what_the_papers_suites_save(names, alone, shared):
     """In millions of offline steps, as docs/reproducing.md says."""
     configs = [cell.config for name in names for cell in find_suite(name).cells]
     assert offline_steps_made(configs) == (alone * 1_000_000, shared * 1_000_000)
+
+
+def test_remedies_that_act_online_share_an_offline_phase():
+    """One per seed for all of them, and one for each remedy that changes the offline phase."""
+    configs = [cell.config for cell in find_suite("remedies").cells]
+    assert offline_steps_made(configs) == (54 * 12_000, 5 * 3 * 12_000)

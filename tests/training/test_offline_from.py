@@ -82,8 +82,13 @@ def test_what_changes_nothing_offline_is_shared():
     assert settings_of("dfp") == settings_of("dfp-bc")
     assert settings_of("mvp") == settings_of("mvp-topk")
     assert settings_of("dfp") == settings_of("dfp", improvement_weight=0.9, positives=2)
-    assert settings_of("dfp") == settings_of("dfp", online_steps=7, num_envs=4)
+    assert settings_of("dfp") == settings_of(
+        "dfp", anchor_steps=7, ramp_steps=7, shrinkage="members"
+    )
+    assert settings_of("dfp") == settings_of("dfp", online_steps=7, num_envs=4, online_share=0.5)
     assert settings_of("dfp") != settings_of("mvp")
     assert settings_of("dfp") != settings_of("dfp", best_of=4)
     assert settings_of("dfp") != settings_of("dfp", temperatures=(0.1,))
+    assert settings_of("dfp") != settings_of("dfp", shared_positives=8)
+    assert settings_of("dfp") != settings_of("dfp", form="sinkhorn")
     assert settings_of("bfn") != settings_of("qc-bfn")

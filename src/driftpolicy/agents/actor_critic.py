@@ -7,22 +7,29 @@ decisions, the top-K selection and the moving anchor are here.
 import dataclasses
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from driftpolicy.agents.base import Agent, Metrics, optimiser, polyak
-from driftpolicy.agents.config import AgentConfig, require
+from driftpolicy.agents.config import AgentConfig, choice, require
 from driftpolicy.agents.critic import Critic
 from driftpolicy.agents.decision import DecisionRule
-from driftpolicy.agents.scoring import top_k
+from driftpolicy.agents.scoring import (
+    aggregate,
+    members_noise,
+    score_by_members,
+    shrinkage,
+    top_k,
+)
 from driftpolicy.batch import Batch
 from driftpolicy.networks import Actor, CriticEnsemble
 
+_PUBLISHED_STEPS = 1_000_000
 _Config = TypeVar("_Config", bound=AgentConfig)
 
 
@@ -59,8 +66,11 @@ class ActorCritic(Agent[_Config]):
         """Return the loss of ``actor``, from which no other parameter may receive a gradient."""
 
     @abstractmethod
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> Any:
-        """Return what the actor's loss takes from critic and anchor as constants, or None."""
+    def guidance(self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray) -> Any:
+        """Return what the actor's loss takes from critic and anchor as constants, or None.
+
+        ``backup`` is the critic's target of this batch.
+        """
 
     @abstractmethod
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
@@ -85,7 +95,7 @@ class ActorCritic(Agent[_Config]):
         """Make one Adam step on ``L_Q + L_actor``; return the agent and its metrics."""
         next_key, noise_key, guidance_key = jax.random.split(key, 3)
         backup = self.backup(batch, next_key)
-        guidance = jax.lax.stop_gradient(self.guidance(batch, guidance_key))
+        guidance = jax.lax.stop_gradient(self.guidance(batch, backup, guidance_key))
 
         def loss(trained: tuple[Any, CriticEnsemble]) -> tuple[Float[Array, ""], Metrics]:
             actor, online = trained
@@ -106,7 +116,7 @@ class ActorCritic(Agent[_Config]):
 class ImitatingActorCritic(ActorCritic[_Config]):
     """An actor that only imitates, or climbs the critic: the same offline and online."""
 
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> None:
+    def guidance(self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray) -> None:
         """Return nothing: the actor's loss needs none."""
 
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
@@ -127,7 +137,10 @@ class ImprovementConfig(AgentConfig):
     """Methods that improve towards their anchor's best candidates (``docs/methods/dfp.md``)."""
 
     ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset(
-        {"candidates", "positives", "improvement_weight", "anchor_rate"}
+        {
+            *("candidates", "positives", "improvement_weight", "ramp_steps", "shrinkage"),
+            *("anchor_rate", "anchor_steps"),
+        }
     )
     NUMBERS: ClassVar[frozenset[str]] = AgentConfig.NUMBERS | {"improvement_weight", "anchor_rate"}
 
@@ -137,8 +150,18 @@ class ImprovementConfig(AgentConfig):
     """K, the best candidates kept as positives, at most N."""
     improvement_weight: float = 0.5
     """lambda, the weight of the improvement loss beside the cloning loss; 0 leaves it out."""
+    ramp_steps: int = 0
+    """First updates of the online phase, over which lambda rises along a line from zero; 0 begins
+    with all of it."""
+    shrinkage: Literal["none", "members", "td-error"] = "none"
+    """Weigh the improvement in each state by max(0, 1 - noise / spread^2), the spread being that of
+    Q over the candidates, and the noise what the critics do not share of it (members) or the
+    batch's mean squared TD error (td-error)."""
     anchor_rate: float = 1e-4
     """Rate of the anchor's moving average per online update, in [0, 1]."""
+    anchor_steps: int = 0
+    """Online updates in which the anchor is to go as far as anchor_rate takes it in a million, such
+    as the run's online steps; 0 takes the rate as it is."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -153,24 +176,59 @@ class ImprovementConfig(AgentConfig):
         within = 0 <= self.improvement_weight < math.inf
         require(self, "improvement_weight", within, "finite and at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
+        choice(self, "shrinkage", ("none", "members", "td-error"))
+        if self.shrinkage != "none":
+            require(self, "candidates", self.candidates >= 2, "at least 2 with shrinkage")
+        if self.shrinkage == "members":
+            require(self, "critics", self.critics >= 2, "at least 2 with shrinkage members")
+        for name in ("ramp_steps", "anchor_steps"):
+            require(self, name, getattr(self, name) >= 0, "at least 0")
+
+
+def rate_over(steps: int, rate: float | Float[Array, ""]) -> Float[Array, ""]:
+    """Return the rate per update that goes as far in ``steps`` as ``rate`` does in a million.
+
+    ``1 - (1 - rate)^(1e6 / steps)``: after n updates an average at rate r has left ``(1 - r)^n`` of
+    its way to a point that rests. A million are the published online steps (arXiv 2605.07727,
+    Table 5).
+
+    Args:
+        steps: at least 1.
+        rate: in [0, 1].
+    """
+    return -jnp.expm1(_PUBLISHED_STEPS / steps * jnp.log1p(-jnp.asarray(rate, jnp.float32)))
 
 
 _Improving = TypeVar("_Improving", bound=ImprovementConfig)
 Positives = tuple[Float[Array, "batch positives chunk"], Float[Array, "batch positives"]]
 
 
+class Guidance(NamedTuple):
+    """What the improvement takes from critic and anchor."""
+
+    positives: Float[Array, "batch positives chunk"]
+    weights: Float[Array, "batch positives"]
+    """Of the positives in a state, of mean 1."""
+    shrinkage: Float[Array, " batch"] | None
+    """How much the improvement in each state counts, in [0, 1]; None: all of it everywhere."""
+
+
 class AnchoredActorCritic(ActorCritic[_Improving]):
-    """With an ``anchor``: None in the offline phase and ``pi_old`` in the online one."""
+    """With an ``anchor``: None in the offline phase and ``pi_old`` in the online one.
+
+    ``switched`` counts the updates before the online phase, where lambda rises; else it is None.
+    """
 
     anchor: Any = None
+    switched: Any = None
 
     @abstractmethod
     def choose(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
-        """Return the positives among the candidates, with weights of mean 1."""
+        """Return the positives among candidates of these values, with weights of mean 1."""
 
     @property
     def improves(self) -> bool:
@@ -178,22 +236,49 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         weight = self.config.improvement_weight
         return self.anchor is not None and (isinstance(weight, jax.Array) or weight > 0)
 
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> Positives | None:
+    @property
+    def improvement_weight(self) -> float | Float[Array, ""]:
+        """Return lambda at the next update, the n-th online: ``lambda min(1, n / ramp_steps)``."""
+        weight = self.config.improvement_weight
+        if self.switched is None:
+            return weight
+        number = _updates(self.optimiser_state) - self.switched + 1
+        return weight * jnp.minimum(number / self.config.ramp_steps, 1.0)
+
+    def guidance(
+        self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray
+    ) -> Guidance | None:
         """Return the positives chosen among N samples of the anchor; None without improvement."""
         if not self.improves:
             return None
-        chunks = self.anchor.sample(batch.observation, self.config.candidates, key=key)
-        return self.choose(batch.observation, chunks)
+        c = self.config
+        chunks = self.anchor.sample(batch.observation, c.candidates, key=key)
+        members = score_by_members(c, self.critic.online, batch.observation, chunks)
+        values = aggregate(c, members)
+        weight = None
+        if c.shrinkage == "members":
+            weight = shrinkage(jnp.mean(members, axis=0), members_noise(members))
+        elif c.shrinkage == "td-error":
+            weight = shrinkage(values, self.critic.squared_error(batch, backup))
+        return Guidance(*self.choose(values, chunks), weight)
 
     def best_candidates(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
-        """Return the K candidates of highest ``Q``, with equal weights."""
-        count = self.config.positives
-        best = top_k(self.config, self.critic.online, observation, chunks, count)
+        """Return the K candidates of highest value, with equal weights."""
+        best = top_k(values, chunks, self.config.positives)
         return best, jnp.ones(best.shape[:-1])
+
+    def shrinkage_metric(self, guidance: Guidance | None) -> Metrics:
+        """Return what to log of the improvement's shrinkage; nothing where there is none."""
+        if self.config.shrinkage == "none":
+            return {}
+        weight = None if guidance is None else guidance.shrinkage
+        return {
+            "improvement_shrinkage": jnp.mean(jnp.asarray(jnp.nan if weight is None else weight))
+        }
 
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
         """Return the value of the decision at the next state."""
@@ -203,9 +288,17 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         """Return the agent with its anchor, if there is one, moved towards the actor."""
         if self.anchor is None:
             return self
-        anchor = polyak(self.anchor, self.actor, self.config.anchor_rate)
+        rate, steps = self.config.anchor_rate, self.config.anchor_steps
+        anchor = polyak(self.anchor, self.actor, rate_over(steps, rate) if steps else rate)
         return dataclasses.replace(self, anchor=anchor)
 
     def start_online(self) -> "AnchoredActorCritic":
         """Return the agent with a copy of its policy as the anchor; improvement starts."""
-        return dataclasses.replace(self, anchor=self.actor)
+        # Adam's own count, not a new one: of agents that are stacked it is stacked as well.
+        switched = _updates(self.optimiser_state) if self.config.ramp_steps else None
+        return dataclasses.replace(self, anchor=self.actor, switched=switched)
+
+
+def _updates(state: Any) -> Int[Array, "..."]:
+    """Return how many updates Adam has made."""
+    return state[0].count

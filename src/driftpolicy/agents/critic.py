@@ -66,6 +66,13 @@ class Critic(eqx.Module):
             "valid": jnp.mean(weight),
         }
 
+    def squared_error(self, batch: Batch, backup: Float[Array, " batch"]) -> Float[Array, ""]:
+        """Return the mean of ``(Q(s, a) - y)^2`` over the windows that count, ``Q`` aggregated."""
+        chunk = batch.actions.reshape(batch.actions.shape[0], -1)
+        value = aggregate(self.config, self.online(batch.observation, chunk))
+        weight = self.weight(batch)
+        return jnp.sum(weight * (value - backup) ** 2) / jnp.maximum(jnp.sum(weight), 1.0)
+
     def step(self, online: CriticEnsemble) -> "Critic":
         """Return the critic with new online parameters and the target moved towards them."""
         target = polyak(self.target, online, self.config.target_rate)

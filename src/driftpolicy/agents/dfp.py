@@ -14,10 +14,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
+from driftpolicy.agents.actor_critic import (
+    AnchoredActorCritic,
+    Guidance,
+    ImprovementConfig,
+    Positives,
+)
 from driftpolicy.agents.base import Metrics, window_valid
 from driftpolicy.agents.config import choice, require
-from driftpolicy.agents.scoring import score
+from driftpolicy.agents.neighbours import share_positives
 from driftpolicy.batch import Batch
 from driftpolicy.drifting import DriftInfo, Form, Kernel, drift_loss
 from driftpolicy.networks import Pushforward
@@ -37,6 +42,9 @@ class DFPConfig(ImprovementConfig):
     """Ngen, samples of the policy per state that are drifted (and repel each other)."""
     temperatures: tuple[float, ...] = (0.05,)
     """tau, kernel widths of the drifting field in units of the mean distance."""
+    shared_positives: int = 1
+    """Positives of the cloning per state: the data's chunk, and others drawn from the states of the
+    batch that are similar, if any are; 1 takes the chunk alone."""
     improvement: Literal["top-k", "soft"] = "top-k"
     """Positives of the improvement: the K best, equally weighted, or all N candidates with
     self-normalised importance weights exp(Q / alpha), which estimates the exact soft target."""
@@ -45,7 +53,8 @@ class DFPConfig(ImprovementConfig):
     kernel: Kernel = "laplace"
     """Kernel of the drifting field: laplace or gaussian."""
     form: Form = "two-sided"
-    """Form of the drifting field: two-sided (as trained in the paper) or mean-shift."""
+    """Form of the drifting field: two-sided (as trained in the paper), mean-shift, or sinkhorn,
+    where samples are assigned to positives by optimal transport."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -54,14 +63,15 @@ class DFPConfig(ImprovementConfig):
             UserError: naming the field, its value and its range.
         """
         super().__post_init__()
-        require(self, "generated", self.generated >= 1, "at least 1")
+        for name in ("generated", "shared_positives"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         taus = self.temperatures
         within = len(taus) > 0 and all(0 < tau < math.inf for tau in taus)
         require(self, "temperatures", within, "one or more finite numbers above 0")
         require(self, "soft_alpha", 0 < self.soft_alpha < math.inf, "finite and above 0")
         choice(self, "improvement", ("top-k", "soft"))
         choice(self, "kernel", ("laplace", "gaussian"))
-        choice(self, "form", ("two-sided", "mean-shift"))
+        choice(self, "form", ("two-sided", "mean-shift", "sinkhorn"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,16 +92,19 @@ class DFP(AnchoredActorCritic[DFPConfig]):
         return Pushforward(observation_dim, chunk_dim, config.actor_hidden, key=key)
 
     def actor_loss(
-        self, actor: Any, batch: Batch, guidance: Positives | None, key: PRNGKeyArray
+        self, actor: Any, batch: Batch, guidance: Guidance | None, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
         """``L_BC + lambda L_topK`` on the same Ngen samples of the policy.
 
         ``L_BC`` counts only windows that lie in one episode; ``L_topK`` needs no window.
         """
-        chunk = batch.actions.reshape(batch.actions.shape[0], 1, -1)
+        inside, chunks = window_valid(batch), batch.actions.reshape(batch.actions.shape[0], -1)
+        imitated, count = chunks[:, None], self.config.shared_positives
+        if count > 1:
+            key, draw_key = jax.random.split(key)
+            imitated = share_positives(batch.observation, chunks, inside, count, key=draw_key)
         generated = actor.sample(batch.observation, self.config.generated, key=key)
-        inside = window_valid(batch)
-        cloning, info = self._drift(generated, chunk, state_weights=inside)
+        cloning, info = self._drift(generated, imitated, state_weights=inside)
         loss = jnp.sum(cloning) / jnp.maximum(jnp.sum(inside), 1.0)
         metrics = {"bc_loss": loss, **self._drift_metrics("bc", info)}
         nonfinite = info.nonfinite
@@ -100,23 +113,26 @@ class DFP(AnchoredActorCritic[DFPConfig]):
             absent = DriftInfo(nan, jnp.full(len(self.config.temperatures), jnp.nan), nan)
             improving, info = nan, absent
         else:
-            positives, weights = guidance
-            improving, info = self._drift(generated, positives, positive_weights=weights)
+            improving, info = self._drift(
+                generated, guidance.positives, positive_weights=guidance.weights
+            )
+            if guidance.shrinkage is not None:  # of the gradient, so of the normalised force
+                improving = guidance.shrinkage * improving
             improving = jnp.mean(improving)
-            loss = loss + self.config.improvement_weight * improving
+            loss = loss + self.improvement_weight * improving
             nonfinite = nonfinite + info.nonfinite
         metrics |= {"improvement_loss": improving, **self._drift_metrics("improvement", info)}
+        metrics |= self.shrinkage_metric(guidance)
         return loss, metrics | {"nonfinite": nonfinite}
 
     def choose(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
         """Samples of ``pi+ = pi_old exp(Q / alpha) / Z``: the K best, or all with soft weights."""
         if self.config.improvement == "top-k":
-            return self.best_candidates(observation, chunks)
-        values = score(self.config, self.critic.online, observation, chunks)
+            return self.best_candidates(values, chunks)
         return chunks, soft_weights(values, self.config.soft_alpha)
 
     def _drift(self, generated, positives, **weights):

@@ -173,7 +173,9 @@ class IQL(ActorCritic[IQLConfig]):
         """Return the agent itself: nothing changes but the data."""
         return self
 
-    def guidance(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
+    def guidance(
+        self, batch: Batch, backup: Float[Array, " batch"], key: PRNGKeyArray
+    ) -> Float[Array, " batch"]:
         """``Q_target(s, a)`` of the data's chunks."""
         chunk = batch.actions.reshape(batch.actions.shape[0], -1)
         return aggregate(self.config, self.critic.target(batch.observation, chunk))

@@ -13,7 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig, Positives
+from driftpolicy.agents.actor_critic import (
+    AnchoredActorCritic,
+    Guidance,
+    ImprovementConfig,
+    Positives,
+)
 from driftpolicy.agents.base import Metrics, valid_mean
 from driftpolicy.agents.config import require
 from driftpolicy.batch import Batch
@@ -142,7 +147,7 @@ class MVP(AnchoredActorCritic[MVPTopKConfig]):
         return MeanVelocity(field)
 
     def actor_loss(
-        self, actor: Any, batch: Batch, guidance: Positives | None, key: PRNGKeyArray
+        self, actor: Any, batch: Batch, guidance: Guidance | None, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Metrics]:
         """MeanFlow and IVC on the data's valid steps and, improving, on the positives."""
         data_key, positive_key = jax.random.split(key)
@@ -153,21 +158,23 @@ class MVP(AnchoredActorCritic[MVPTopKConfig]):
         loss = identity + weight * constraint
         improving = jnp.full_like(loss, jnp.nan)
         if guidance is not None:
-            positives, _ = guidance
             observation = batch.observation[:, None, :]
-            errors = mean_velocity_errors(actor, observation, positives, positive_key)
+            errors = mean_velocity_errors(actor, observation, guidance.positives, positive_key)
+            if guidance.shrinkage is not None:
+                errors = tuple(guidance.shrinkage[:, None, None] * error for error in errors)
             improving = jnp.mean(errors[0]) + weight * jnp.mean(errors[1])
-            loss = loss + self.config.improvement_weight * improving
+            loss = loss + self.improvement_weight * improving
         return loss, {
             "mean_flow_loss": identity,
             "constraint_loss": constraint,
             "improvement_loss": improving,
+            **self.shrinkage_metric(guidance),
         }
 
     def choose(
         self,
-        observation: Float[Array, "batch observation"],
+        values: Float[Array, "batch candidates"],
         chunks: Float[Array, "batch candidates chunk"],
     ) -> Positives:
         """Return the K candidates of highest ``Q``, with equal weights."""
-        return self.best_candidates(observation, chunks)
+        return self.best_candidates(values, chunks)

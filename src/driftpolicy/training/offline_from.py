@@ -12,7 +12,7 @@ from driftpolicy.runs.folder import RunFolder
 
 _FREE = FREE_FIELDS | {
     *("agent", "method", "online_steps", "warmup_steps", "num_envs", "overlap"),
-    *("replay_capacity", "online_prior", "checkpoint_every", "data_on"),
+    *("replay_capacity", "online_prior", "online_share", "checkpoint_every", "data_on"),
 }
 """Fields of a run that change nothing in its offline phase, or are compared in another way: the
 prior data by what identifies them, the method by its class and its settings."""
