@@ -151,8 +151,16 @@ class Toy(Benchmark):
         """Return whether a file is one of ours, at a glance."""
         return path.name.startswith("toy-") and path.suffix == ".npz"
 
-    def inspect(self, source: str, task: Task | None = None) -> list[Section]:
-        """Say what is in a file."""
+    def inspect(
+        self,
+        source: str,
+        task: Task | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        skip_broken: bool = False,
+    ) -> list[Section]:
+        """Say what is in a file, of which no episode is ever broken."""
+        self.refuse_columns(source, columns)
         arrays = read_npz(Path(source))
         return [{"file": source, "episodes": str(arrays["last"].sum())}]
 

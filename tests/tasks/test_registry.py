@@ -63,6 +63,8 @@ def test_it_is_collected_inspected_and_trained(toy, tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.startswith(f"{file}\n8 episodes")
     assert main(["data", "inspect", file]) == 0
     assert "8" in capsys.readouterr().out
+    assert main(["data", "inspect", file, "--columns", "action=actions"]) == 2
+    assert "data of toy: --columns is of data of your own" in capsys.readouterr().err
     loaded = toy.load_data(find_task("toy-reach"), tmp_path / file, LoadOptions())
     assert loaded.prior.episodes == 8
     assert main(["train", "toy-reach", "--run", "run", *QUICK]) == 0

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from driftpolicy.errors import UserError
 from driftpolicy.progress import busy
-from driftpolicy.tasks.benchmark import Checks, LoadOptions, Section
+from driftpolicy.tasks.benchmark import Checks, Section
 from driftpolicy.tasks.custom.tasks import custom_task
 from driftpolicy.tasks.registry import benchmark_of, benchmark_of_data, find_task
 
@@ -24,12 +24,9 @@ def inspect(options: argparse.Namespace) -> int:
         task = custom_task(options.env)
         benchmark = benchmark_of(task)
     with busy("reading"):
-        if options.columns or options.skip_broken:
-            reading = LoadOptions(skip_broken=options.skip_broken)
-            columns = tuple(options.columns)
-            sections = benchmark.inspect_chosen(options.file, task, columns, reading)
-        else:
-            sections = benchmark.inspect(options.file, task)
+        sections = benchmark.inspect(
+            options.file, task, columns=tuple(options.columns), skip_broken=options.skip_broken
+        )
     _print(sections)
     refused = any(isinstance(section, Checks) and section.refused for section in sections)
     return 1 if refused else 0

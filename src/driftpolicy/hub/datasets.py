@@ -31,7 +31,7 @@ def push_data(path: Path, name: str, *, private: bool) -> str:
             f"{path} is neither a file ({', '.join(ENDINGS)}) nor a folder of .npz shards"
         )
     _verify(files)
-    sections = benchmark_of_data(path).inspect(str(path), None)
+    sections = benchmark_of_data(path).inspect(str(path))
     facts = {
         key: value
         for section in sections

@@ -199,34 +199,35 @@ class Benchmark(ABC):
         """Return whether a file or folder is, at a glance, data of this benchmark."""
         return False
 
-    def inspect(self, source: str, task: Task | None = None) -> list[Section]:
+    def inspect(
+        self,
+        source: str,
+        task: Task | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        skip_broken: bool = False,
+    ) -> list[Section]:
         """Say what is in a file or folder, in the sections of a table.
 
         Args:
             source: a path, or another name by which the benchmark knows data.
             task: whose rewards, or whose environment, to compare them with.
+            columns: what the observation and the action are made of, as ``observation=state,goal``;
+                () is the format's choice.
+            skip_broken: whether to leave out episodes that are broken, printing a line for each.
 
         Raises:
-            UserError: if they cannot be read, or are not of this task.
+            UserError: if they cannot be read or are not of this task, or if columns are given of
+                data whose columns cannot be chosen.
         """
         raise UserError(f"{source}: data of {self.name} cannot be inspected")
 
-    def inspect_chosen(
-        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
-    ) -> list[Section]:
-        """Say what is in recordings of the user's own, read as the user says.
-
-        Args:
-            source: as :meth:`inspect` has it.
-            task: whose environment to compare them with.
-            columns: what the observation and the action are made of; () is the format's choice.
-            options: how they are read.
-
-        Raises:
-            UserError: as :meth:`inspect`, or if the data are those of a benchmark.
-        """
-        what = "--columns" if columns else "--skip-broken"
-        raise UserError(f"{source} is data of {self.name}: {what} is of data of your own (--env)")
+    def refuse_columns(self, source: str, columns: tuple[str, ...]) -> None:
+        """Raise a UserError if there are any ``columns``: those of its data cannot be chosen."""
+        if columns:
+            raise UserError(
+                f"{source} is data of {self.name}: --columns is of data of your own (--env)"
+            )
 
     def verify(
         self, path: Path, count: int, progress: Callable[[int], object] = lambda done: None

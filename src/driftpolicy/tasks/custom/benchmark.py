@@ -72,17 +72,18 @@ class Custom(Benchmark):
 
         return any(form.claims(path) for form in FORMATS)
 
-    def inspect(self, source: str, task: Task | None = None) -> list[Section]:
-        """Say what is in a recording and what is wrong with it, also for an environment."""
-        return self.inspect_chosen(source, task, (), LoadOptions())
-
-    def inspect_chosen(
-        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    def inspect(
+        self,
+        source: str,
+        task: Task | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        skip_broken: bool = False,
     ) -> list[Section]:
-        """Say what is in a recording, read as the user says."""
+        """Say what is in a recording and what is wrong with it, also for an environment."""
         from driftpolicy.tasks.custom.summary import inspect_recording
 
-        return inspect_recording(source, task, columns, options)
+        return inspect_recording(source, task, columns, LoadOptions(skip_broken=skip_broken))
 
     def collected_path(self, task: Task) -> Path:
         """Raise a UserError: recordings are not collected here."""

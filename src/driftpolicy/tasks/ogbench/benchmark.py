@@ -91,21 +91,21 @@ class OGBench(Benchmark):
             return path.suffix not in HDF5_SUFFIXES
         return any(path.glob("*.npz"))
 
-    def inspect(self, source: str, task: Task | None = None) -> list[Section]:
-        """Say what is in a file or in a folder of shards."""
-        return self.inspect_chosen(source, task, (), LoadOptions())
-
-    def inspect_chosen(
-        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    def inspect(
+        self,
+        source: str,
+        task: Task | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        skip_broken: bool = False,
     ) -> list[Section]:
-        """Say what is in a file, perhaps without broken episodes, or in a folder of shards."""
+        """Say what is in a file or in a folder of shards."""
         from driftpolicy.tasks.ogbench.summary import inspect_file, inspect_shards
 
+        self.refuse_columns(source, columns)
         path = Path(source).expanduser()
-        if columns:
-            return super().inspect_chosen(source, task, columns, options)
         if not path.is_dir():
-            return inspect_file(path, task, options)
+            return inspect_file(path, task, LoadOptions(skip_broken=skip_broken))
         if task is not None:
             raise UserError(f"--task takes one file: inspect a shard of {path}")
         return inspect_shards(path)

@@ -17,9 +17,10 @@ from driftpolicy.data.checks import Demands, check_episodes
 from driftpolicy.data.download import PublishedFile
 from driftpolicy.data.episodes import EpisodeArrays
 from driftpolicy.data.files import checksums, read_npz, verify_npz
-from driftpolicy.data.findings import Finding, accept, leave_out
+from driftpolicy.data.findings import Finding, leave_out
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.accepting import accepted_data
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
 from driftpolicy.tasks.ogbench.environment import (
     ACTION_DIM,
@@ -127,13 +128,13 @@ def load_data(task: Task, path: Path, options: LoadOptions) -> LoadedData:
     if options.mask is not None:
         raise UserError(f"OGBench's files have no masks: leave --data-mask {options.mask} out")
     found = examine(task, path, options)
-    try:
-        remarks = accept(found.findings)
-        prior = Dataset(**cast(Any, found.columns), remarks=remarks)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    description = describe(path) | ({"left_out": found.broken} if found.broken else {})
-    return LoadedData(prior=prior, description=description)
+    return accepted_data(
+        path,
+        lambda remarks: Dataset(**cast(Any, found.columns), remarks=remarks),
+        findings=found.findings,
+        broken=found.broken,
+        description=describe(path),
+    )
 
 
 def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:

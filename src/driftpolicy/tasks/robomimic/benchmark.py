@@ -86,19 +86,19 @@ class Robomimic(Benchmark):
         """Return whether this is an HDF5 file."""
         return path.is_file() and path.suffix in HDF5_SUFFIXES
 
-    def inspect(self, source: str, task: Task | None = None) -> list[Section]:
-        """Say what is in a file of demonstrations, and what is wrong with it."""
-        return self.inspect_chosen(source, task, (), LoadOptions())
-
-    def inspect_chosen(
-        self, source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
+    def inspect(
+        self,
+        source: str,
+        task: Task | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        skip_broken: bool = False,
     ) -> list[Section]:
-        """Say what is in a file of demonstrations, perhaps without broken ones."""
+        """Say what is in a file of demonstrations, and what is wrong with it."""
         from driftpolicy.tasks.robomimic.summary import inspect_file
 
-        if columns:
-            return super().inspect_chosen(source, task, columns, options)
-        return inspect_file(Path(source).expanduser(), task, options)
+        self.refuse_columns(source, columns)
+        return inspect_file(Path(source).expanduser(), task, LoadOptions(skip_broken=skip_broken))
 
     def verify(
         self, path: Path, count: int, progress: Callable[[int], object] = lambda done: None

@@ -12,9 +12,10 @@ import numpy as np
 from driftpolicy.data.checks import Demands, check_episodes
 from driftpolicy.data.download import PublishedFile
 from driftpolicy.data.episodes import EpisodeArrays, not_finite
-from driftpolicy.data.findings import Finding, accept, leave_out, read_whole
+from driftpolicy.data.findings import Finding, leave_out, read_whole
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
+from driftpolicy.tasks.accepting import accepted_data
 from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
 from driftpolicy.tasks.robomimic.checks import against_task, misfit, sizes_of
 from driftpolicy.tasks.robomimic.completion import Completion
@@ -115,12 +116,13 @@ def load_data(task: Task, path: Path, options: LoadOptions) -> LoadedData:
         UserError: if the file is foreign, of another environment, lacks something, or holds NaN.
     """
     found = examine(task, path, options)
-    try:
-        prior = to_dataset(found.demos, accept(found.findings))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    description = describe(path) | ({"left_out": found.broken} if found.broken else {})
-    return LoadedData(prior=prior, description=description)
+    return accepted_data(
+        path,
+        lambda remarks: to_dataset(found.demos, remarks),
+        findings=found.findings,
+        broken=found.broken,
+        description=describe(path),
+    )
 
 
 def examine(task: Task | None, path: Path, options: LoadOptions) -> Examined:
