@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from driftpolicy.agents import DFPConfig
+from driftpolicy.agents.config import AgentConfig
 from driftpolicy.batch import Batch
 from driftpolicy.config import TrainConfig, resolve
 from driftpolicy.data.transitions import Dataset
@@ -94,6 +95,7 @@ _Measured = TypeVar("_Measured")
 def milliseconds(function: Callable[[], object], repeats: int = 1) -> float:
     """Per call, with what it returns waited for."""
     start = time.perf_counter()
+    result: object = None
     for _ in range(repeats):
         result = function()
     jax.block_until_ready(result)
@@ -135,6 +137,7 @@ class Loop:
 
     def __init__(self, records: Sequence[Records]):
         """Take the runs from where they are."""
+        self.records = list(records)
         self.runs = [one.run for one in records]
         self.config = self.runs[0].config
         accelerate = jax.default_backend() != "cpu"
@@ -231,7 +234,7 @@ def backward(states: int, rows: int, hidden: tuple[int, ...], chunk: int, output
     return [(k, m, n) for m, k, n in shapes] + [(m, n, k) for m, k, n in shapes[2:]]
 
 
-def decision_products(config: DFPConfig, states: int) -> list:
+def decision_products(config: AgentConfig, states: int) -> list:
     """Best of N', or one sample."""
     chunk = config.chunk_length * ACTION
     rows = states * config.best_of
@@ -241,8 +244,9 @@ def decision_products(config: DFPConfig, states: int) -> list:
     return shapes
 
 
-def update_products(config: DFPConfig, online: bool, batch: int = BATCH) -> list:
+def update_products(config: AgentConfig, online: bool, batch: int = BATCH) -> list:
     """One gradient step."""
+    assert isinstance(config, DFPConfig)
     chunk = config.chunk_length * ACTION
     actor = (config.actor_hidden, chunk, chunk)
     critic = (config.critic_hidden, chunk, 1)

@@ -9,7 +9,6 @@ published column is the authors' evaluation time, from another machine's CPU.
 """
 
 import argparse
-import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -18,8 +17,7 @@ import jax
 import numpy as np
 import onnxruntime
 
-from driftpolicy.agents import METHODS
-from driftpolicy.agents.actor_critic import ActorCritic
+from driftpolicy.agents import METHODS, Agent
 from driftpolicy.deploy import Metadata, Policy
 from driftpolicy.export.decision import Decision, build_model, describe
 from driftpolicy.report.published import published_cost
@@ -27,7 +25,7 @@ from driftpolicy.report.published import published_cost
 OBSERVATION, ACTION, BLOCK = 37, 5, 100
 
 
-def exported(agent: ActorCritic) -> bytes:
+def exported(agent: Agent) -> bytes:
     """The model of an agent that was never trained."""
     told = Metadata(
         task="cube-double",
@@ -94,8 +92,7 @@ def main() -> None:
     rows = {}
     for method in options.methods:
         _, config = METHODS[method]
-        default = {field.name: field.default for field in dataclasses.fields(config)}["best_of"]
-        for best_of in sorted({1, default}):
+        for best_of in sorted({1, config().best_of}):
             rows[method, best_of] = deciders(method, best_of)
     taken: dict[tuple, list[float]] = {}
     for _ in range(options.rounds):

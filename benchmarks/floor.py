@@ -70,9 +70,10 @@ def _leftovers(decide: Decider, observation: np.ndarray, decisions: int) -> Figu
     """Memory after the first tenth and after all of them."""
     noise = decide.noise(jax.random.key(0))
     compiled = decide.programs()
-    for i in range(decisions):
-        if i == decisions // 10:
-            before = resident()["anonymous"]
+    for _ in range(decisions // 10):
+        decide(observation, next(noise))
+    before = resident()["anonymous"]
+    for _ in range(decisions // 10, decisions):
         decide(observation, next(noise))
     grown = resident()["anonymous"] - before
     more = decide.programs() - compiled

@@ -16,6 +16,7 @@ import argparse
 import collections
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ def compile_block(method: str, phase: str, runs: int, overrides: dict) -> str:
         agent = to_accelerator(agent.start_online() if phase == "online" else agent)
         return jax.tree.map(lambda array: jnp.stack([array] * runs), agent)
 
-    def array(shape: tuple[int, ...], dtype) -> jax.ShapeDtypeStruct:
+    def array(shape: tuple[int, ...], dtype) -> Any:  # stands for an array
         return jax.ShapeDtypeStruct(shape, dtype)
 
     def rows(*shape: int) -> Rows:
@@ -90,7 +91,9 @@ def compile_block(method: str, phase: str, runs: int, overrides: dict) -> str:
     values = (jax.eval_shape(agents), rows(1_001_000), given, array((), jnp.int32))
     where = card()
     placed = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where), values)
-    return blocks.lower(*placed, spec=spec, shared=(True,) * 6).compile().as_text()
+    text = blocks.lower(*placed, spec=spec, shared=(True,) * 6).compile().as_text()
+    assert text is not None
+    return text
 
 
 def computations(text: str) -> dict[str, list[str]]:

@@ -62,7 +62,7 @@ def measure(small: bool, shards: int = 20, thousand: int = 1000, rounds: int = 4
         for path in (Path(folder), Path(folder) / "play-0.npz"):
             ours, theirs = context.Pipe()
             arguments = (path, small, 40 if small else 1, theirs)
-            context.Process(target=train, args=arguments, daemon=True).start()
+            context.Process(target=train, args=arguments).start()
             pipes.append(ours)
             print(f"{path.name}: {ours.recv():,} transitions")  # one after the other
         found: list[list] = [[], []]

@@ -9,6 +9,7 @@ size of the prior data. Then, with small networks, so many online steps: the slo
 
 import resource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import NEVER, Figure, arguments, milliseconds_per_step, report, synthetic, training_loop
@@ -25,14 +26,15 @@ def resident() -> dict[str, int]:
 def peak(small: bool) -> Figure:
     dataset = synthetic(1_000_000)
     size = sum(array.nbytes for array in dataset.rows)
-    settings = {"offline_steps": 25, "online_steps": NEVER, "warmup_steps": 0}
-    with training_loop(small, dataset, **settings) as runs:
+    settings: dict[str, Any] = {"offline_steps": 25, "online_steps": NEVER, "warmup_steps": 0}
+    with training_loop(small, dataset, **settings) as loop:
+        run = loop.runs[0]
         del dataset
-        milliseconds_per_step(runs, 1)
-        for array in runs[0]._replay.rows:
+        milliseconds_per_step(loop, 1)
+        for array in run.replay.rows:
             array[:] = array.copy()
-        milliseconds_per_step(runs, 3)
-        runs[0].save()
+        milliseconds_per_step(loop, 3)
+        loop.records[0].save()
     most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Figure(
         10,
@@ -47,13 +49,13 @@ def peak(small: bool) -> Figure:
 
 
 def slope(steps: int) -> Figure:
-    settings = {"offline_steps": 0, "online_steps": NEVER, "warmup_steps": 0}
+    settings: dict[str, Any] = {"offline_steps": 0, "online_steps": NEVER, "warmup_steps": 0}
     settings |= {"replay_capacity": steps // 10, "log_every": 50}
-    with training_loop(True, synthetic(10_000), **settings) as runs:
-        found = []
-        while runs[0].step < steps:
-            milliseconds_per_step(runs, 1)
-            found.append((runs[0].step, resident()["anonymous"]))
+    with training_loop(True, synthetic(10_000), **settings) as loop:
+        run, found = loop.runs[0], []
+        while run.step < steps:
+            milliseconds_per_step(loop, 1)
+            found.append((run.step, resident()["anonymous"]))
     x, y = np.array(found[len(found) // 3 :], float).T
     rate = np.polyfit(x, y, 1)[0]
     return Figure(

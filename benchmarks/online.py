@@ -8,6 +8,7 @@ loop, bit for bit, is `tests/training/test_online.py`.
 """
 
 import statistics
+from typing import Any
 
 import numpy as np
 from common import (
@@ -42,7 +43,7 @@ def environment_steps(count: int):
 
 
 def measure(small: bool, rounds: int = 5) -> list[Figure]:
-    settings = {"offline_steps": 0, "online_steps": 10**9, "warmup_steps": 0}
+    settings: dict[str, Any] = {"offline_steps": 0, "online_steps": 10**9, "warmup_steps": 0}
     chunks = 20 if small else 3
     dataset = synthetic(100_000)
     with (

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import in_turn, milliseconds
 
+from driftpolicy.agents.actor_critic import AnchoredActorCritic, ImprovementConfig
 from driftpolicy.agents.config import AgentConfig
 from driftpolicy.agents.scoring import score
 from driftpolicy.data.transitions import Dataset
@@ -35,6 +36,8 @@ def main() -> None:
     options = parser.parse_args()
     agent, checkpoint = load_agent(checkpoint_of(Path(options.run)))
     config = checkpoint.config
+    assert isinstance(agent, AnchoredActorCritic)
+    assert isinstance(config.agent, ImprovementConfig)
     task = find_task(config.task)
     prior = benchmark_of(task).load_data(task, Path(options.data), LoadOptions()).prior
     assert isinstance(prior, Dataset)
