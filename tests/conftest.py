@@ -31,6 +31,11 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take long: at the end, one would leave the other workers idle."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _memory_is_given_back():
     """Give back what a file compiled and simulated: the next file hardly needs any of it."""
