@@ -20,12 +20,15 @@ VALUES = {"learning_rate": 7e-4, "improvement_weight": 2.0, "anchor_rate": 0.3}
 def test_numbers_given_as_arrays_act_as_those_of_the_config(name):
     """Each of them in turn, so that none is listed which something else depends on."""
     agent, batch = online(name), make_batch()
+    numbers = {each: jnp.float32(getattr(agent.config, each)) for each in agent.config.NUMBERS}
+    step = jax.jit(update)
     for number in sorted(agent.config.NUMBERS):
         other = dataclasses.replace(agent.config, **{number: VALUES[number]})
         assert structure_of(other) == structure_of(agent.config)
         assert differing_numbers([agent.config, other]).keys() == {number}
         expected, metrics = jax.jit(type(agent).update)(with_config(agent, other), batch, KEY)
-        after, others = jax.jit(update)(agent, {number: jnp.float32(VALUES[number])}, batch, KEY)
+        given = numbers | {number: jnp.float32(VALUES[number])}
+        after, others = step(agent, given, batch, KEY)
         assert after.config == agent.config
         assert with_config(after, other).config == expected.config
         for one, wanted in zip(jax.tree.leaves(after), jax.tree.leaves(expected), strict=True):

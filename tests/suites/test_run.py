@@ -19,7 +19,7 @@ from tests.training import held
 from tests.training.conftest import data_file, rows_without_time  # noqa: F401
 from tests.waiting import PATIENCE, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.ray]
 
 SETTINGS = {
     "offline_steps": 150,

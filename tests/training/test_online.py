@@ -26,7 +26,7 @@ from driftpolicy.training.seeding import RunKeys
 
 from .conftest import TASK, assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.simulator]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.simulator]
 
 
 def by_hand(config, dataset):

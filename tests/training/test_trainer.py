@@ -21,6 +21,8 @@ from driftpolicy.training.state import RunState
 
 from .conftest import assert_same_run, rows_without_time, run_to_end, tiny, trainer_of
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def whole(data_file, dataset, workers, tmp_path_factory):
