@@ -2,19 +2,22 @@
 
     uv venv --python 3.12 counting
     uv pip install --python counting jax==0.11.2 jax-cuda12-plugin==0.11.2 jax-cuda12-pjrt==0.11.2 .
-    JAX_PLATFORMS=cpu counting/bin/python benchmarks/gpu_kernels.py [--methods dfp] [--runs 1 5]
+    JAX_PLATFORMS=cpu counting/bin/python benchmarks/gpu_kernels.py [--methods dfp] [--runs 1 5 15]
 
 The blocks of `dfp train`, in the form for accelerators, are compiled for an H200 by XLA's
 compile-only device, and the instructions that become kernels are counted: in the body of the loop
 over gradient steps, and outside it, once a block. Nothing runs, so this says nothing of time; but a
 step at the paper's sizes is bound by the number of its launches. A loop inside a step (a flow's
 Euler steps) counts as often as it turns. `h200.txtpb` is XLA's description of the card. A program
-takes up to a minute to compile.
+takes up to a minute to compile. With `--table FILE` each row goes to the end of a table in Markdown
+as soon as it is counted, and rows that the file has are left out: the same command goes on after a
+stop.
 """
 
 import argparse
 import collections
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,10 @@ FREE = {
     "after-all",
     "opt-barrier",
 }
+HEAD = """\
+| method | phase | runs | launches a gradient step | launches once a block |
+| --- | --- | --- | --- | --- |
+"""
 STRUCTURE = {"while", "call", "conditional", "async-start", "async-done"}
 
 
@@ -161,25 +168,35 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--phases", nargs="+", default=list(STEPS), choices=list(STEPS))
-    parser.add_argument("--runs", nargs="+", type=int, default=[1, 5])
+    parser.add_argument("--runs", nargs="+", type=int, default=[1, 5, 15])
+    parser.add_argument("--table", type=Path, help="a file that ends with a table, to be filled")
     parser.add_argument("--kinds", action="store_true", help="list the kernels by kind")
     parser.add_argument("--dump", metavar="FILE", help="write the last program there")
     options = parser.parse_args()
-    print("| method | phase | runs | launches a gradient step | launches once a block |")
-    print("| --- | --- | --- | --- | --- |")
-    for method in options.methods:
-        for phase in options.phases:
-            for runs in options.runs:
-                text = compile_block(method, phase, runs, {})
-                inside, outside = launches(text)
-                counts = f"{inside.total()} | {outside.total()}"
-                print(f"| {method} | {phase} | {runs} | {counts} |", flush=True)
-                if options.kinds:
-                    for label, count in inside.most_common(40):
-                        print(f"  {count:4d}  {label}")
-                    print("  outside:", dict(outside.most_common(12)))
-                if options.dump:
-                    Path(options.dump).write_text(text)
+    known = options.table.read_text() if options.table and options.table.exists() else ""
+    for line in HEAD.splitlines():
+        show(line, None if HEAD in known else options.table)
+    for method, phase, runs in product(options.methods, options.phases, options.runs):
+        row = f"| {method} | {phase} | {runs} |"
+        if row in known:
+            continue
+        text = compile_block(method, phase, runs, {})
+        inside, outside = launches(text)
+        show(f"{row} {inside.total()} | {outside.total()} |", options.table)
+        if options.kinds:
+            for label, count in inside.most_common(40):
+                print(f"  {count:4d}  {label}")
+            print("  outside:", dict(outside.most_common(12)))
+        if options.dump:
+            Path(options.dump).write_text(text)
+
+
+def show(line: str, table: Path | None) -> None:
+    """Print a line, and append it to the table if there is one."""
+    print(line, flush=True)
+    if table:
+        with table.open("a") as file:
+            file.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -91,9 +91,10 @@ class FQL(ImitatingActorCritic[QCFQLConfig]):
         flow_key, noise_key = jax.random.split(key)
         cloning = flow_matching_loss(actor.flow.velocity, batch, flow_key)
         noise = draw_noise(batch.observation, 1, actor.student.chunk_dim, key=noise_key)[:, 0]
-        taught = jnp.clip(actor.flow.integrate(batch.observation, noise), -1.0, 1.0)
+        teacher = jax.lax.stop_gradient(actor.flow)
+        taught = jnp.clip(teacher.integrate(batch.observation, noise), -1.0, 1.0)
         chunk = actor.student(batch.observation, noise)
-        distillation = jnp.mean((chunk - jax.lax.stop_gradient(taught)) ** 2)
+        distillation = jnp.mean((chunk - taught) ** 2)
         clipped = jnp.clip(chunk, -1.0, 1.0)
         value = jnp.mean(aggregate(self.config, self.critic.online(batch.observation, clipped)))
         loss = cloning + self.config.distillation_weight * distillation - value
