@@ -106,6 +106,6 @@ def members_noise(values: Float[Array, "members *batch candidates"]) -> Float[Ar
     """
     members, candidates = values.shape[0], values.shape[-1]
     rest = values - jnp.mean(values, axis=-1, keepdims=True)
-    rest = rest - jnp.mean(rest, axis=0)
+    rest = rest - jnp.mean(rest, axis=0, keepdims=True)
     freedom = (members - 1) * (candidates - 1)
     return jnp.sum(rest**2, axis=(0, -1)) / (members * freedom)
