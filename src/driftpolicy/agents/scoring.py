@@ -8,6 +8,7 @@ from driftpolicy.agents.config import AgentConfig
 from driftpolicy.networks import CriticEnsemble, round_weights
 
 _LEAST_VARIANCE = 1e-12
+_ROUNDING = 1e-4  # differences among values below this share of them are rounding
 
 
 def aggregate(config: AgentConfig, values: Float[Array, "members ..."]) -> Float[Array, "..."]:
@@ -86,7 +87,7 @@ def shrinkage(
         noise: ``nu``, in units of ``Q`` squared.
     """
     spread = jnp.var(values, axis=-1, ddof=1)
-    least = _LEAST_VARIANCE
+    least = (_ROUNDING * jnp.max(jnp.abs(values), axis=-1)) ** 2 + _LEAST_VARIANCE
     return jnp.maximum(1.0 - (noise + least) / (spread + least), 0.0)
 
 
