@@ -80,7 +80,7 @@ def shrinkage(
     Where ``Q_j`` is the true value plus an independent error of variance ``nu``, ``S^2`` estimates
     the variance of the true values plus ``nu``, so ``w`` is the share of the former: the factor by
     which the best linear estimate of a candidate's advantage is smaller than ``Q_j - mean Q``
-    (James and Stein 1961, the positive part). Without any differences it is 0.
+    (James and Stein 1961, the positive part). Without differences beyond rounding it is 0.
 
     Args:
         values: ``Q`` of N >= 2 candidates.
