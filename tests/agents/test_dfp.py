@@ -380,6 +380,18 @@ def test_cloning_keeps_both_modes_and_flattens_their_weights(cloned):
 
 @pytest.mark.slow
 @pytest.mark.statistical
+def test_transport_keeps_the_weights_of_the_modes():
+    """The Sinkhorn form, whose positive takes a share of the samples, with one positive alone."""
+    keys = jax.random.split(statistical.key(3), SEEDS)
+    config = dataclasses.replace(BANDIT, form="sinkhorn")
+    create = jax.jit(jax.vmap(lambda key: DFP.create(config, 1, 1, key)), compiler_options=ONCE)
+    _, first, at_a_mode = play(create(keys), keys, 1000)
+    statistical.assert_within("first", np.mean(first), 0.63, 0.77)
+    statistical.assert_within("at a mode", np.mean(at_a_mode), low=0.78)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
 def test_improvement_moves_the_mass_and_the_anchor_holds_it_back(cloned):
     """The better mode gains with an anchor that stays, and more with one that moves.
 

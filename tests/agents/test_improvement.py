@@ -184,6 +184,13 @@ def deaf(agent):
     return eqx.tree_at(lambda a: a.critic.online.members, agent, tuple(members))
 
 
+def agreeing(agent):
+    """The agent with critics that have more in common than fresh ones do."""
+    one, other = agent.critic.online.members
+    between = jax.tree.map(lambda a, b: 0.7 * a + 0.3 * b, one, other)
+    return eqx.tree_at(lambda a: a.critic.online.members, agent, (one, between))
+
+
 @pytest.mark.parametrize("kind", ["members", "td-error"])
 @pytest.mark.parametrize("name", IMPROVING)
 def test_without_a_signal_there_is_no_pull(name, kind):
@@ -200,7 +207,7 @@ def test_without_a_signal_there_is_no_pull(name, kind):
 @pytest.mark.parametrize("name", IMPROVING)
 def test_each_state_pulls_with_its_weight(name, kind):
     """Halving all weights halves the improvement's gradient: no normalisation takes it back."""
-    agent, batch = configured(online(name), shrinkage=kind), make_batch()
+    agent, batch = configured(agreeing(online(name)), shrinkage=kind), make_batch()
     values = np.asarray(
         score_by_members(
             agent.config,
@@ -232,7 +239,7 @@ def test_each_state_pulls_with_its_weight(name, kind):
     found, (whole, half, none, off) = gradients(agent.actor, jnp.asarray(expected, jnp.float32))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     assert expected.max() > 0.05
-    assert np.ptp(expected) > 0.05
+    assert np.ptp(expected) > 0.01
     assert_close(
         jax.tree.map(lambda w, n: 0.5 * (w + n), whole, none), half, atol=1e-5 * max_of(whole)
     )

@@ -96,8 +96,8 @@ def drawn(observation, count, used=None, chunks=None, key=KEY):
 
 
 def test_the_first_positive_is_the_states_own():
-    found = drawn(states(), 5)
-    assert found.shape == (7, 5)
+    found = drawn(states(), 50)
+    assert found.shape == (7, 50)
     np.testing.assert_array_equal(found[:, 0], np.arange(7))
     np.testing.assert_array_equal(drawn(states(), 1)[:, 0], np.arange(7))
     assert np.any(found[:, 1:] != np.arange(7)[:, None])

@@ -26,8 +26,9 @@ def similarity(
     """
     count = jnp.maximum(jnp.sum(used), 1)
     x = jnp.where(used[:, None], observation, 0.0)
-    mean = jnp.sum(x, axis=0) / count
-    variance = jnp.sum(jnp.where(used[:, None], (x - mean) ** 2, 0.0), axis=0) / count
+    mean = jnp.sum(x, axis=0, keepdims=True) / count
+    centred = jnp.where(used[:, None], x - mean, 0.0)
+    variance = jnp.sum(centred**2, axis=0, keepdims=True) / count
     x = x / jnp.sqrt(jnp.maximum(variance, _LEAST_VARIANCE))
     # By differences, not by products: those of equal states are zero to the last bit.
     squared = jnp.sum((x[:, None] - x[None]) ** 2, axis=-1)

@@ -8,6 +8,7 @@ from driftpolicy.agents.config import AgentConfig
 from driftpolicy.networks import CriticEnsemble, round_weights
 
 _LEAST_VARIANCE = 1e-12
+_ROUNDING = 1e-4  # differences among values below this share of them are rounding
 
 
 def aggregate(config: AgentConfig, values: Float[Array, "members ..."]) -> Float[Array, "..."]:
@@ -79,14 +80,14 @@ def shrinkage(
     Where ``Q_j`` is the true value plus an independent error of variance ``nu``, ``S^2`` estimates
     the variance of the true values plus ``nu``, so ``w`` is the share of the former: the factor by
     which the best linear estimate of a candidate's advantage is smaller than ``Q_j - mean Q``
-    (James and Stein 1961, the positive part). Without any differences it is 0.
+    (James and Stein 1961, the positive part). Without differences beyond rounding it is 0.
 
     Args:
         values: ``Q`` of N >= 2 candidates.
         noise: ``nu``, in units of ``Q`` squared.
     """
     spread = jnp.var(values, axis=-1, ddof=1)
-    least = _LEAST_VARIANCE
+    least = (_ROUNDING * jnp.max(jnp.abs(values), axis=-1)) ** 2 + _LEAST_VARIANCE
     return jnp.maximum(1.0 - (noise + least) / (spread + least), 0.0)
 
 
@@ -106,6 +107,6 @@ def members_noise(values: Float[Array, "members *batch candidates"]) -> Float[Ar
     """
     members, candidates = values.shape[0], values.shape[-1]
     rest = values - jnp.mean(values, axis=-1, keepdims=True)
-    rest = rest - jnp.mean(rest, axis=0)
+    rest = rest - jnp.mean(rest, axis=0, keepdims=True)
     freedom = (members - 1) * (candidates - 1)
     return jnp.sum(rest**2, axis=(0, -1)) / (members * freedom)
