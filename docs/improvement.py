@@ -102,7 +102,8 @@ def force() -> None:
     )
     axes[0].tick_params(axis="x", labelsize=7)
     axes[0].set_ylabel("cosine of the forces of two halves")
-    axes[0].legend(loc="lower right")
+    axes[0].set_ylim(0, 0.5)
+    axes[0].legend(loc="upper right", ncols=3, fontsize=8)
     every = rows("steps.csv", measurement="anchor_distance")
     every = [row for row in every if not row["run"].startswith("offline")]
     for run in sorted({labelled(row) for row in every}):
