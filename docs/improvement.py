@@ -50,17 +50,41 @@ def save(figure, name: str) -> None:
 
 
 def success() -> None:
-    """Success of policies and critics in all their combinations."""
-    found = rows("success.csv")
-    figure, axes = plt.subplots(figsize=(8, 0.32 * len(found) + 1))
-    labels = [
-        f"{row['setting']} {row['seed']}: {row['run']}"
-        + ("" if row["critic"] == row["run"] else f", critic of {row['critic']}")
-        + f", best of {row['best_of']}"
+    """Success with and without improvement: as trained, and decided by more or fewer samples."""
+    found = [row for row in rows("success.csv") if row["run"] == row["critic"]]
+    trained = {"quickstart": "4", "small": "16", "small, min, best of 4": "4"}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.6))
+    pairs = [
+        row
         for row in found
+        if row["run"] in ("dfp", "dfp-bc") and row["best_of"] == trained[row["setting"]]
     ]
-    dots(axes, found, labels, scale=100)
-    axes.set_xlabel("success (%), 95% interval")
+    labels = [f"{row['setting']}, seed {row['seed']}: {row['run']}" for row in pairs]
+    dots(left, pairs, labels, scale=100)
+    left.set_xlabel("success (%), 95% interval")
+    for setting, style in (("quickstart", "-"), ("small", "--")):
+        for run, colour in (("dfp", BLUE), ("dfp-bc", ORANGE)):
+            mine = rows("success.csv", setting=setting, run=run, critic=run, seed="0")
+            mine.sort(key=lambda row: int(row["best_of"]))
+            counts = [int(row["best_of"]) for row in mine]
+            low, value, high = (
+                [100 * float(row[name]) for row in mine] for name in ("low", "value", "high")
+            )
+            sides = [
+                [v - b for v, b in zip(value, low, strict=True)],
+                [t - v for v, t in zip(value, high, strict=True)],
+            ]
+            right.errorbar(
+                counts, value, yerr=sides, fmt="o" + style, color=colour, label=f"{setting}: {run}"
+            )
+    right.set_xscale("log", base=2)
+    right.set_xticks([1, 2, 4, 16, 64], ["1", "2", "4", "16", "64"])
+    right.set_xlabel("samples per decision, seed 0")
+    right.set_ylabel("success (%)")
+    right.set_ylim(0, 130)
+    right.set_yticks(range(0, 101, 20))
+    right.grid(alpha=0.3)
+    right.legend(fontsize=8, loc="upper left", ncols=2)
     save(figure, "improvement-success.png")
 
 
@@ -84,7 +108,7 @@ def critic() -> None:
 
 def force() -> None:
     """How much of the force is the critic's, and how far the anchor is behind."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4))
     names = {
         "chosen_cosine": "best of both",
         "across_cosine": "best and random",
@@ -94,16 +118,13 @@ def force() -> None:
     for shift, (name, label) in enumerate(names.items()):
         values = rows("diagnosis.csv", measurement=name)
         places = [place + 0.25 * (shift - 1) for place in range(len(values))]
-        heights = [float(row["value"]) for row in values]
-        axes[0].bar(places, heights, width=0.25, label=label, color=(BLUE, ORANGE, GREY)[shift])
-    axes[0].set_xticks(
-        range(len(found)),
-        [labelled(row).replace(": ", "\n").replace(", seed", "\nseed") for row in found],
-    )
-    axes[0].tick_params(axis="x", labelsize=7)
-    axes[0].set_ylabel("cosine of the forces of two halves")
-    axes[0].set_ylim(0, 0.5)
-    axes[0].legend(loc="upper right", ncols=3, fontsize=8)
+        widths = [float(row["value"]) for row in values]
+        axes[0].barh(places, widths, height=0.25, label=label, color=(BLUE, ORANGE, GREY)[shift])
+    axes[0].set_yticks(range(len(found)), [labelled(row) for row in found], fontsize=8)
+    axes[0].invert_yaxis()
+    axes[0].set_xlim(0, 0.6)
+    axes[0].set_xlabel("cosine of the forces of two halves")
+    axes[0].legend(loc="center right", fontsize=8)
     every = rows("steps.csv", measurement="anchor_distance")
     every = [row for row in every if not row["run"].startswith("offline")]
     for run in sorted({labelled(row) for row in every}):
