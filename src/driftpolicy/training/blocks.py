@@ -18,6 +18,11 @@ from driftpolicy.batch import Batch
 from driftpolicy.data.transitions import Rows
 from driftpolicy.data.windows import Fetched, WindowSpec, draw_windows
 
+# In a loop XLA's library for CPUs takes the layers of a critic together with the norms between them
+# in one call, which for wide layers takes longer than their products alone and the norms.
+_PRODUCTS_ALONE = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+_WIDE = 512
+
 
 class BlockSpec(NamedTuple):
     """What a compiled block depends on besides the shapes of its arguments."""
@@ -97,15 +102,9 @@ def block(
     agent: Agent, prior: Rows | Fetched, given: BlockInput, count: Any, *, spec: BlockSpec
 ) -> tuple[Agent, Float[Array, "steps metrics"]]:
     """Make ``count`` gradient steps of one run; return the agent, and its metrics in a row each."""
-    widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(agent) if leaf.ndim > 1)
+    widest = max(*agent.config.actor_hidden, *agent.config.critic_hidden)
     alone = widest >= _WIDE and _knows_products_alone()
     return _compiled_block(alone)(agent, prior, given, count, spec=spec)
-
-
-# In a loop XLA's library for CPUs takes the layers of a critic together with the norms between them
-# in one call, which for wide layers takes longer than their products alone and the norms.
-_PRODUCTS_ALONE = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-_WIDE = 512
 
 
 @cache
