@@ -8,7 +8,7 @@ slowly moving anchor ``pi_old`` proposes, which is a Wasserstein-2 gradient step
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -70,8 +70,8 @@ class DFPConfig(ImprovementConfig):
         require(self, "temperatures", within, "one or more finite numbers above 0")
         require(self, "soft_alpha", 0 < self.soft_alpha < math.inf, "finite and above 0")
         choice(self, "improvement", ("top-k", "soft"))
-        choice(self, "kernel", ("laplace", "gaussian"))
-        choice(self, "form", ("two-sided", "mean-shift", "sinkhorn"))
+        choice(self, "kernel", get_args(Kernel))
+        choice(self, "form", get_args(Form))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
