@@ -4,6 +4,7 @@ import atexit
 import ctypes
 import gc
 import os
+import platform
 import shutil
 import tempfile
 
@@ -42,4 +43,5 @@ def _memory_is_given_back():
     yield
     jax.clear_caches()
     gc.collect()  # simulators, of whose hundreds of megabytes Python does not know
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # by itself the C library keeps what was freed
+    if platform.libc_ver()[0] == "glibc":  # which by itself keeps what was freed
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
