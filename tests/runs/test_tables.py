@@ -73,6 +73,24 @@ def test_a_disk_that_does_not_keep_a_log_is_one_error(tmp_path, monkeypatch):
     log.close()
 
 
+def test_rows_of_a_run_with_other_columns_are_kept_by_name(tmp_path):
+    """As of one that made the offline phase, in which neither measured what only one logs."""
+    path = tmp_path / "a.csv"
+    log = CsvLog(path, ("step", "b", "c", "d"), b"step,a,b,d\r\n1,,2.0,4.0\r\n")
+    log.write({"step": 2, "b": 5.0, "c": 6.0, "d": 7.0})
+    assert log.content() == path.read_bytes()
+    log.close()
+    assert path.read_text().split() == ["step,b,c,d", "1,2.0,,4.0", "2,5.0,6.0,7.0"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"), [("1,3.0,2.0", "line 2 has a, which"), ("1,2.0", "2 cells for 3 columns")]
+)
+def test_no_number_of_another_run_is_lost(tmp_path, row, message):
+    with pytest.raises(UserError, match=message):
+        CsvLog(tmp_path / "a.csv", ("step", "b"), f"step,a,b\r\n{row}\r\n".encode())
+
+
 def test_a_row_needs_its_columns(tmp_path):
     log = CsvLog(tmp_path / "a.csv", ("step",))
     with pytest.raises(ValueError, match="columns"):

@@ -22,13 +22,15 @@ def cloned(data_file, dataset, workers, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.simulator
+@pytest.mark.parametrize("settings", [{}, {"shrinkage": "members"}])
 def test_it_is_the_run_that_made_its_own_offline_phase(
-    data_file, dataset, workers, cloned, tmp_path
+    data_file, dataset, workers, cloned, tmp_path, settings
 ):
-    """To the last bit, also if it is stopped before its first checkpoint, and resumed."""
-    alone = run_to_end(tiny(data_file, **BRIEF), tmp_path / "alone", dataset, workers)
+    """To the last bit, also if it logs more, or stops before its first checkpoint."""
+    settings = BRIEF | settings
+    alone = run_to_end(tiny(data_file, **settings), tmp_path / "alone", dataset, workers)
     place = str(cloned.path.parent / "seed{seed}")
-    config = tiny(data_file, offline_from=place, **BRIEF)
+    config = tiny(data_file, offline_from=place, **settings)
     folder = RunFolder(tmp_path / "shared")
     unsaved = trainer_of(config, folder, dataset, workers)
     assert unsaved.step == config.offline_steps

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from driftpolicy.data.replay import Replay
 from driftpolicy.data.transitions import Dataset
@@ -19,6 +20,7 @@ from driftpolicy.training import schedule
 from driftpolicy.training.blocks import BlockInput, BlockSpec, block
 from driftpolicy.training.deciding import Decider
 from driftpolicy.training.evaluation import evaluation_workers
+from driftpolicy.training.launch import launch
 from driftpolicy.training.learner import Learner
 from driftpolicy.training.loop import side_by_side, train
 from driftpolicy.training.restore import new_agent
@@ -280,3 +282,15 @@ def test_a_run_that_fails_lets_the_others_finish(data_file, dataset, workers, tm
     assert trainers[1].finished
     assert trainers[1].folder.checkpoints.exists()
     assert not trainers[0].folder.checkpoints.exists()
+
+
+def test_what_finishes_beside_a_run_that_fails_gets_its_summary(data_file, tmp_path):
+    good, _ = configs_of_seeds(data_file, online_steps=0)
+    bad = tiny(data_file, seed=1, online_steps=0, learning_rate=1e30)
+    folders = [RunFolder(tmp_path / name) for name in ("bad", "good")]
+    for folder, config in zip(folders, (bad, good), strict=True):
+        folder.create(config)
+    with pytest.raises(UserError, match="not finite at step"):
+        launch(folders, Console(quiet=True))
+    assert [folder.finished() for folder in folders] == [False, True]
+    assert folders[1].curves.exists()

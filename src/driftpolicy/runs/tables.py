@@ -69,8 +69,12 @@ class CsvLog:
     def __init__(self, path: Path, columns: Sequence[str], content: bytes = b""):
         """Open ``path`` with the content that a checkpoint has kept; none means a new table.
 
+        The content may be of a run that logged other columns, one that made the offline phase for
+        this one: its rows are kept by the columns' names, and what it did not measure stays empty.
+
         Raises:
-            UserError: if the file cannot be written.
+            UserError: if the file cannot be written, or the content has numbers in a column that
+                is not among ``columns``.
         """
         self._path = path
         self._columns = list(columns)
@@ -80,6 +84,9 @@ class CsvLog:
         try:
             if content:
                 self._restore(content)
+                if (fitted := _fit(path, content, columns)) != content:
+                    write_atomically(path, lambda file: file.write(fitted), what="file")
+                    self._content, content = bytearray(fitted), fitted
             self._file = open(path, "a+b")  # noqa: SIM115  (open as long as the run)
             self._file.truncate(len(content))
         except OSError as error:
@@ -134,6 +141,28 @@ class CsvLog:
         # Only a row that could not be written is still to be flushed, and that was reported.
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def _fit(path: Path, content: bytes, columns: Sequence[str]) -> bytes:
+    """Return the content of a table with these columns, its rows kept by the columns' names.
+
+    Raises:
+        UserError: naming the file, if a row is not as its header says or a number would be lost.
+    """
+    header, *rows = [line.split(",") for line in content.decode().splitlines()]
+    if header == list(columns):
+        return content
+    lines = [",".join(columns)]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise UserError(f"{path}: line {number} has {len(row)} cells for {len(header)} columns")
+        cells = dict(zip(header, row, strict=True))
+        lines.append(",".join(cells.pop(name, "") for name in columns))
+        if lost := [name for name, cell in cells.items() if cell]:
+            raise UserError(
+                f"{path}: line {number} has {', '.join(lost)}, which this run does not measure"
+            )
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def read_evaluations(path: Path) -> tuple[Evaluation, ...]:

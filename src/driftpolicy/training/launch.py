@@ -64,13 +64,20 @@ def launch(
                 where = f"{run.folder.path}: continuing" if len(runs) > 1 else "Continuing"
                 fresh = " in a fresh episode" if fresh_episode and run.online else ""
                 console.print(f"{where} from step {run.step:,}{fresh}", highlight=False)
+        finished, failure = False, None
         with TrainingDisplay(console, _title(configs)) as display:
-            finished = train(records, stop=stop, report=lambda: display(records))
+            try:
+                finished = train(records, stop=stop, report=lambda: display(records))
+            except UserError as error:  # the others have come to their end
+                failure = error
         for one, description in zip(records, data, strict=True):
             run = one.run
-            _draw(run, console)
-            if run.finished:
-                _finish(one, description, console)
+            if run.error is None:
+                _draw(run, console)
+                if run.finished:
+                    _finish(one, description, console)
+        if failure is not None:
+            raise failure
         if not finished:
             left = [run for run in runs if not run.finished]
             paths = " ".join(str(run.folder.path) for run in left)
