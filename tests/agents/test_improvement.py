@@ -288,3 +288,26 @@ def test_a_spread_needs_two(changes, message):
     for name in ("dfp", "mvp-topk"):
         with pytest.raises(UserError, match=message):
             METHODS[name].config(**changes)
+
+
+# --- whose samples are backed up -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", IMPROVING)
+def test_the_anchor_can_propose_what_is_backed_up(name):
+    """``y`` of an agent whose actor the anchor is; the choice stays the online critic's."""
+    batch, agent = make_batch(), configured(online(name), backup_policy="anchor")
+    elsewhere = create(name, small_config(name), jax.random.key(9)).actor
+    agent = dataclasses.replace(agent, actor=elsewhere)
+    other = configured(dataclasses.replace(agent, actor=agent.anchor), backup_policy="own")
+    target = agent.backup(batch, KEY)
+    np.testing.assert_allclose(target, other.backup(batch, KEY), rtol=1e-6)
+    own = configured(agent, backup_policy="own").backup(batch, KEY)
+    assert np.abs(target - own).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", IMPROVING)
+def test_offline_there_is_no_anchor_and_the_policy_is_backed_up(name):
+    batch, agent = make_batch(), create(name, small_config(name), KEY)
+    anchored = configured(agent, backup_policy="anchor")
+    np.testing.assert_array_equal(anchored.backup(batch, KEY), agent.backup(batch, KEY))

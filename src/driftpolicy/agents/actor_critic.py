@@ -85,9 +85,16 @@ class ActorCritic(Agent[_Config]):
         """The best of N' samples under the online critic."""
         return DecisionRule(self.actor, self.critic.online, self.config)
 
-    def value_of_decision(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
-        """Return ``y = R + gamma^H * mask * Q_target(s', a')``, ``a'`` the decision at ``s'``."""
+    def value_of_decision(
+        self, batch: Batch, key: PRNGKeyArray, actor: Any = None
+    ) -> Float[Array, " batch"]:
+        """Return ``y = R + gamma^H * mask * Q_target(s', a')``, ``a'`` the decision at ``s'``.
+
+        ``actor`` proposes it, the agent's own unless another is given.
+        """
         rule, observation = self.decision_rule, batch.next_observation
+        if actor is not None:
+            rule = dataclasses.replace(rule, actor=actor)
         decided = rule(observation, rule.draw_noise(key, observation.shape[:-1]))
         return self.critic.backup(batch, decided.reshape(decided.shape[0], -1))
 
@@ -139,7 +146,7 @@ class ImprovementConfig(AgentConfig):
     ONLINE_ONLY: ClassVar[frozenset[str]] = frozenset(
         {
             *("candidates", "positives", "improvement_weight", "ramp_steps", "shrinkage"),
-            *("anchor_rate", "anchor_steps"),
+            *("anchor_rate", "anchor_steps", "backup_policy"),
         }
     )
     NUMBERS: ClassVar[frozenset[str]] = AgentConfig.NUMBERS | {"improvement_weight", "anchor_rate"}
@@ -162,6 +169,9 @@ class ImprovementConfig(AgentConfig):
     anchor_steps: int = 0
     """Online updates in which the anchor is to go as far as anchor_rate takes it in a million, such
     as the run's online steps; 0 takes the rate as it is."""
+    backup_policy: Literal["own", "anchor"] = "own"
+    """Whose samples the critic's backup chooses among online: the policy's own, or its anchor's,
+    which do not move at once to where the critic errs."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -176,6 +186,7 @@ class ImprovementConfig(AgentConfig):
         within = 0 <= self.improvement_weight < math.inf
         require(self, "improvement_weight", within, "finite and at least 0")
         require(self, "anchor_rate", 0 <= self.anchor_rate <= 1, "in [0, 1]")
+        choice(self, "backup_policy", ("own", "anchor"))
         choice(self, "shrinkage", ("none", "members", "td-error"))
         if self.shrinkage != "none":
             require(self, "candidates", self.candidates >= 2, "at least 2 with shrinkage")
@@ -281,8 +292,9 @@ class AnchoredActorCritic(ActorCritic[_Improving]):
         }
 
     def backup(self, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
-        """Return the value of the decision at the next state."""
-        return self.value_of_decision(batch, key)
+        """Return the value of the decision at the next state, by the policy or its anchor."""
+        anchored = self.config.backup_policy == "anchor"
+        return self.value_of_decision(batch, key, self.anchor if anchored else None)
 
     def follow(self) -> "AnchoredActorCritic":
         """Return the agent with its anchor, if there is one, moved towards the actor."""
