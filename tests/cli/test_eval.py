@@ -60,6 +60,20 @@ def asked(monkeypatch) -> list[int]:
     return known
 
 
+@pytest.mark.parametrize(
+    ("flags", "left_out"),
+    [
+        (["--csv", "numbers.csv"], "--csv"),
+        (["--diagnose", "--best-of", "4"], "--best-of"),
+        (["--diagnose", "--processes", "2"], "--processes"),
+        (["--diagnose", "--video", "film.mp4"], "--video"),
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(run, flags, left_out, capsys):
+    assert main(["eval", str(run), *flags]) == 2
+    assert f"leave {left_out} out" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_an_interrupted_evaluation_goes_on(run, asked, capsys, monkeypatch):
     command = ["eval", str(run), "--episodes", "5"]

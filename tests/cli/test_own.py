@@ -95,10 +95,14 @@ def test_inspect_each_format(file, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     write_minari(tmp_path / "minari", episodes, "point/home-v0", "hdf5")
     sources = {
-        str(file): ("plain npz", "20 Hz", "0 episodes, the others"),
-        "point/home-v0": ("Minari dataset point/home-v0", "not recorded", "0 episodes, the others"),
+        str(file): ("plain npz", "20 Hz", "0 of 6 episodes; others"),
+        "point/home-v0": (
+            "Minari dataset point/home-v0",
+            "not recorded",
+            "0 of 6 episodes; others",
+        ),
         str(write_lerobot(tmp_path / "set", episodes, "v2.1")): (
-            *("LeRobotDataset v2.1", "10 Hz", "6 episodes, the others"),
+            *("LeRobotDataset v2.1", "10 Hz", "6 of 6 episodes; others"),
         ),
     }
     for source, expected in sources.items():

@@ -148,6 +148,14 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.training.seeding import RunKeys
     from driftpolicy.training.video import film
 
+    if options.csv and not options.diagnose:
+        raise UserError("--csv is written with --diagnose: add it, or leave --csv out")
+    for name in ("best_of", "processes", "video") if options.diagnose else ():
+        if getattr(options, name) is not None:
+            raise UserError(
+                f"--diagnose measures the policy as trained, in one process, and films nothing: "
+                f"leave --{name.replace('_', '-')} out"
+            )
     for name in ("episodes", "video_episodes", "processes", "best_of"):
         value = getattr(options, name)
         if value is not None and value < 1:

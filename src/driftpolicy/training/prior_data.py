@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -84,12 +85,25 @@ def load_data_of_each(configs: Sequence[TrainConfig], console: Console) -> list[
                 soft_wrap=True,
             )
             short = accept(short_episodes(prior.lengths, config.agent.chunk_length))
-            for remark in (*prior.remarks, *short):
+            other = () if config.data else _other_collection(config, path, data)
+            for remark in (*prior.remarks, *short, *other):
                 console.print(f"Warning: {remark}", style="yellow", highlight=False, soft_wrap=True)
             if isinstance(prior, Dataset) and first.setdefault(task.dataset, prior) is not prior:
                 prior.share(first[task.dataset])
         loaded.append(sets[key])
     return loaded
+
+
+def _other_collection(config: TrainConfig, path: Path, data: dict[str, Any]) -> tuple[str, ...]:
+    """Say if collected data that were found are not those which the run would have collected."""
+    wanted, found = config.collect_episodes, data.get("episodes")
+    if not wanted or data["origin"] != "collected" or found in (None, wanted):
+        return ()
+    return (
+        f"{path} was there, with {found:,} episodes; this run would have collected {wanted:,}: "
+        f"dfp data collect {config.configured_task().dataset} --episodes {wanted} --overwrite "
+        "makes those",
+    )
 
 
 def load_data(config: TrainConfig, path: Path, console: Console) -> LoadedData:

@@ -51,7 +51,7 @@ def inspect_recording(
         "control rate": f"{rate:g} Hz" if rate else "not recorded",
         "returns": spread(np.array(returns)) if returns else "not recorded",
         "successes": f"{sum(successes):,} episodes" if successes else "not recorded",
-        "terminated": f"{ends:,} episodes, the others end with their recording",
+        "terminated": f"{ends:,} of {len(lengths):,} episodes; others end with their recording",
         "read as": "\n".join(
             f"{part}: {', '.join(in_brief(name, 60) for name in names)}"
             for part, names in recording.columns.items()
