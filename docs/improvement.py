@@ -1,4 +1,4 @@
-"""Draw the figures of improvement.md from the numbers in results/improvement.
+"""Draw the figures of improvement.md from the numbers in results/improvement and results/remedies.
 
 uv run python docs/improvement.py
 """
@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 NUMBERS = HERE.parent / "results" / "improvement"
+REMEDIES = HERE.parent / "results" / "remedies"
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"
 
 Row = dict[str, str]
@@ -88,6 +89,28 @@ def success() -> None:
     save(figure, "improvement-success.png")
 
 
+def remedies() -> None:
+    """Success at the end of the suite's finished runs: each seed, and their mean."""
+    ends: dict[str, dict[str, float]] = {}
+    for file in sorted(REMEDIES.glob("*/*/seed*/eval.csv")):
+        with open(file, newline="") as text:
+            last = list(csv.DictReader(text))[-1]
+        ends.setdefault(file.parts[-3], {})[file.parts[-2]] = 100 * float(last["success"])
+    complete = [run for run, seeds in ends.items() if len(seeds) == 3]
+    complete.sort(key=lambda run: sum(ends[run].values()))
+    figure, axis = plt.subplots(figsize=(8, 0.36 * len(complete) + 1.2))
+    for place, run in enumerate(complete):
+        colour = ORANGE if run.startswith("dfp-bc") else BLUE
+        for (_, success), marker in zip(sorted(ends[run].items()), "os^", strict=True):
+            axis.plot(success, place, marker, color=colour, alpha=0.6, markeredgewidth=0)
+        axis.plot(sum(ends[run].values()) / 3, place, "|", color="black", markersize=16)
+    axis.set_yticks(range(len(complete)), complete)
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("success (%)\ncircle, square, triangle: seeds 10, 11, 12; bar: their mean")
+    axis.grid(axis="x", alpha=0.3)
+    save(figure, "improvement-remedies.png")
+
+
 def critic() -> None:
     """What the critic knows: of returns, of candidates, and how sure it is of it."""
     panels = {
@@ -147,3 +170,4 @@ if __name__ == "__main__":
     success()
     critic()
     force()
+    remedies()
