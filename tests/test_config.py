@@ -211,9 +211,3 @@ def test_columns_are_kept_and_may_be_missing():
     assert TrainConfig.from_json(json.dumps(fields)).columns == ()
     with pytest.raises(FieldError, match="columns must be given as"):
         TrainConfig(task="gymnasium:Reacher-v5", columns=("a",))
-
-
-def test_only_robomimics_files_have_masks():
-    with pytest.raises(UserError, match="data_mask must be left out: the data have none"):
-        resolve("cube-single-play-singletask-task1-v0", "dfp", "paper", {"data_mask": "better"})
-    assert resolve("can-mh-low_dim", "dfp", "paper", {"data_mask": "better"}).data_mask == "better"

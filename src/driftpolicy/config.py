@@ -151,8 +151,6 @@ class TrainConfig:
         limit = self.max_episode_steps
         require(self, "max_episode_steps", limit is None or limit >= 1, "at least 1")
         parse_columns(self.columns)
-        masked = task.benchmark == "robomimic"
-        require(self, "data_mask", masked or self.data_mask is None, "left out: the data have none")
         known = task.sparse is not None
         require(self, "sparse", known or not self.sparse, f"left out: {task.name} has no such form")
         for name in _CUSTOM_FIELDS if task.custom is None else ():
