@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
+from driftpolicy.runs.tables import read_evaluations
+
 HERE = Path(__file__).parent
 NUMBERS = HERE.parent / "results" / "improvement"
 REMEDIES = HERE.parent / "results" / "remedies"
@@ -93,9 +95,7 @@ def remedies() -> None:
     """Success at the end of the suite's finished runs: each seed, and their mean."""
     ends: dict[str, dict[str, float]] = {}
     for file in sorted(REMEDIES.glob("*/*/seed*/eval.csv")):
-        with open(file, newline="") as text:
-            last = list(csv.DictReader(text))[-1]
-        ends.setdefault(file.parts[-3], {})[file.parts[-2]] = 100 * float(last["success"])
+        ends.setdefault(file.parts[-3], {})[file.parts[-2]] = read_evaluations(file)[-1].percent
     complete = [run for run, seeds in ends.items() if len(seeds) == 3]
     complete.sort(key=lambda run: sum(ends[run].values()))
     figure, axis = plt.subplots(figsize=(8, 0.36 * len(complete) + 1.2))

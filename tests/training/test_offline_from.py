@@ -39,6 +39,7 @@ def test_it_is_the_run_that_made_its_own_offline_phase(
     shared = run_to_end(config, folder.path, dataset, workers, stop=lambda: next(stops, False))
     assert shared[2] == 2
     assert_same_run(shared[:2], alone[:2])
+    assert not list(folder.path.glob("*.damaged"))
 
 
 @pytest.mark.slow

@@ -80,13 +80,11 @@ class CsvLog:
         self._columns = list(columns)
         self.remark = ""
         """What the user should know of the file as it was found."""
+        content = _fit(path, content, columns) if content else b""
         self._content = bytearray(content)
         try:
             if content:
                 self._restore(content)
-                if (fitted := _fit(path, content, columns)) != content:
-                    write_atomically(path, lambda file: file.write(fitted), what="file")
-                    self._content, content = bytearray(fitted), fitted
             self._file = open(path, "a+b")  # noqa: SIM115  (open as long as the run)
             self._file.truncate(len(content))
         except OSError as error:
