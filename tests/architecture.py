@@ -16,7 +16,7 @@ PACKAGE = "driftpolicy"
 # Lowest first: a module may import from its room and from those that stand before it here. The
 # package's __init__ is the room "driftpolicy".
 ROOMS = [
-    *("errors", "flags", "importing", "batch", "scaling", "progress", "versions"),
+    *("errors", "fields", "flags", "importing", "batch", "scaling", "progress", "versions"),
     *("drifting", "networks"),
     *("agents", "data", "envs", "tasks", "presets", "config", "settings"),
     *("runs", "training", "hub", "policy", "api"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from driftpolicy.agents import METHODS, DFPConfig
@@ -75,7 +76,17 @@ def test_a_preset_may_mean_one_benchmark():
         assert resolve(TASK, method, "small", {}).online_steps == 6_000
 
 
-@pytest.mark.parametrize("preset", ["quickstart", "small"])
+@pytest.mark.parametrize("preset", ["quickstart", "small", "short"])
+def test_the_step_size_falls_over_the_whole_run(preset):
+    """However long it is asked to be, unless the fall is asked for too."""
+    for steps in ({}, {"online_steps": 7}, {"offline_steps": 3, "online_steps": 0}):
+        config = resolve(TASK, "dfp", preset, steps)
+        assert config.agent.decay_steps == config.total_steps
+    assert resolve(TASK, "dfp", preset, {"decay_steps": 5}).agent.decay_steps == 5
+    assert resolve(TASK, "dfp", "paper", {}).agent.decay_steps == 0
+
+
+@pytest.mark.parametrize("preset", ["quickstart", "small", "short"])
 def test_presets_change_no_methods_nature(preset):
     """What improves, and what decides by one sample, does so on every preset."""
     for method in METHODS:
@@ -172,7 +183,7 @@ def test_unknown_names():
         resolve("cube-double-play-singletask-task2", "dfp", "paper", {})
     with pytest.raises(UserError, match="unknown method 'ppo'; known: bfn, qc-bfn, "):
         resolve(TASK, "ppo", "paper", {})
-    with pytest.raises(UserError, match="unknown preset 'big'; known: quickstart, small, paper"):
+    with pytest.raises(UserError, match="unknown preset 'big'; known: quickstart, small, short"):
         resolve(TASK, "dfp", "big", {})
     with pytest.raises(UserError, match="name a task"):
         resolve(None, "dfp", "paper", {})
@@ -211,3 +222,41 @@ def test_columns_are_kept_and_may_be_missing():
     assert TrainConfig.from_json(json.dumps(fields)).columns == ()
     with pytest.raises(FieldError, match="columns must be given as"):
         TrainConfig(task="gymnasium:Reacher-v5", columns=("a",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": "1"}, "seed must be a whole number, not '1'"),
+        ({"seed": True}, "seed must be a whole number, not True"),
+        ({"batch_size": 64.0}, "batch_size must be a whole number, not 64.0"),
+        ({"online_share": "half"}, "online_share must be a number, not 'half'"),
+        ({"actor_hidden": 256}, "actor_hidden must be a list, each a whole number, not 256"),
+        ({"video": "no"}, "video must be true or false, not 'no'"),
+        ({"critic_aggregation": "max"}, "critic_aggregation must be one of mean, min"),
+        ({"critic_aggregation": []}, r"critic_aggregation must be one of mean, min.*, not \[\]"),
+        ({"data": 3}, "data must be a text, not 3"),
+    ],
+)
+def test_values_of_another_type_are_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        resolve(TASK, "dfp", "paper", given)
+
+
+def test_values_of_python_are_taken_in_the_types_of_the_fields(tmp_path):
+    config = resolve(
+        TASK,
+        "dfp",
+        "paper",
+        {
+            "seed": np.int64(3),
+            "online_share": np.float32(0.5),
+            "actor_hidden": [np.int32(8), 16],
+            "improvement_weight": 1,
+            "data": tmp_path,
+        },
+    )
+    assert (config.seed, config.online_share, config.data) == (3, 0.5, str(tmp_path))
+    assert (type(config.seed), type(config.online_share)) == (int, float)
+    assert config.agent.actor_hidden == (8, 16)
+    assert TrainConfig.from_json(config.to_json()) == config

@@ -35,7 +35,7 @@ def train(
         task: the task's name; ``gymnasium:ID`` or ``gymnasium:file.py:function`` for an environment
             of yours; None takes the preset's.
         method: the method's name, or ``file.py:Class`` of yours; by default ``dfp``.
-        preset: ``quickstart``, ``small`` or ``paper``, the default.
+        preset: ``quickstart``, ``small``, ``short`` or ``paper``, the default.
         config: a TOML or JSON file with what ``config.json`` holds; the arguments here win over it.
         runs: where the run's folder ``<task>/<method>/seed<k>`` is made.
         run: the run's folder itself, instead.

@@ -3,14 +3,20 @@
 import dataclasses
 import json
 import math
-import typing
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from driftpolicy.agents import AgentConfig, find_method
 from driftpolicy.agents.config import choice, require
-from driftpolicy.errors import UserError
-from driftpolicy.presets import OFFLINE_RL_PHASE, PRESET_PLACES, PRESETS, published_settings
+from driftpolicy.errors import FieldError, UserError
+from driftpolicy.fields import require_types
+from driftpolicy.presets import (
+    OFFLINE_RL_PHASE,
+    PRESET_PLACES,
+    PRESETS,
+    WHOLE_RUN,
+    published_settings,
+)
 from driftpolicy.scaling import Scaling
 from driftpolicy.tasks.custom.columns import parse_columns
 from driftpolicy.tasks.registry import find_task
@@ -192,8 +198,9 @@ class TrainConfig:
             fields = json.loads(text)
             agent = fields.pop("agent")
             config = find_method(fields["method"]).config
-            return cls(**_typed(cls, fields), agent=config(**_typed(config, agent)))
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            fields, agent = require_types(fields, cls), require_types(agent, config)
+            return cls(**fields, agent=config(**agent))
+        except (FieldError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"the config is damaged or of another version: {error}") from None
 
 
@@ -209,11 +216,13 @@ def resolve(
         overrides: values by field name, of :class:`TrainConfig` or of the method's config.
 
     Raises:
-        UserError: for an unknown task, method, preset or field, or a value out of range.
+        UserError: for an unknown task, method, preset or field, or a value out of range or of
+            another type.
     """
+    agent_config = find_method(method).config
+    overrides = require_types(overrides, TrainConfig, agent_config)
     phase = overrides.get("phase", "offline-to-online")
     task, published, chosen = lower_layers(task, method, preset, phase)
-    agent_config = find_method(method).config
     values: dict[str, Any] = published | chosen
     values |= dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
@@ -221,6 +230,8 @@ def resolve(
     unknown = set(overrides) - agent_fields - train_fields
     if unknown:
         raise UserError(f"{method} has no setting {', '.join(sorted(unknown))}")
+    if values.get("decay_steps") == WHOLE_RUN:
+        values["decay_steps"] = values["offline_steps"] + values["online_steps"]
     agent = {name: value for name, value in values.items() if name in agent_fields}
     train = {name: value for name, value in values.items() if name in train_fields}
     return TrainConfig(**train, agent=agent_config(**agent))
@@ -279,40 +290,3 @@ def first_difference(
 def setting_text(value: object) -> str:
     """Return a setting's value in words."""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _typed(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON's values in the types of a config's fields.
-
-    Raises:
-        TypeError: naming a field whose value has another type.
-    """
-    hints = typing.get_type_hints(cls)
-    values = {name: convert(value, hints.get(name, object)) for name, value in fields.items()}
-    for name, value in values.items():
-        if not fits(value, hints.get(name, object)):
-            raise TypeError(f"{name} is {value!r}")
-    return values
-
-
-def convert(value: Any, hint: Any) -> Any:
-    """Return a value of JSON or TOML as a config field of this type has it, if that can be."""
-    if isinstance(value, list):
-        item = next(iter(typing.get_args(hint)), object)
-        return tuple(convert(one, item) for one in value)
-    takes_float = hint is float or float in typing.get_args(hint)
-    return float(value) if takes_float and type(value) is int else value
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value has the type of a config field."""
-    arguments = typing.get_args(hint)
-    if hint is object:
-        return True
-    if typing.get_origin(hint) is typing.Literal:
-        return value in arguments
-    if typing.get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(fits(item, arguments[0]) for item in value)
-    if arguments:  # a union
-        return any(fits(value, one) for one in arguments)
-    return type(value) is hint

@@ -4,19 +4,17 @@ import dataclasses
 import difflib
 import json
 import tomllib
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from driftpolicy.agents import find_method
-from driftpolicy.config import TrainConfig, convert, fits, lower_layers, resolve
+from driftpolicy.config import TrainConfig, lower_layers, resolve
 from driftpolicy.errors import FieldError, UserError
 
 DEFAULT_METHOD = TrainConfig.method
 DEFAULT_PRESET = "paper"
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +64,7 @@ class SettingsFile:
             method: whose settings the table ``agent`` holds.
 
         Raises:
-            UserError: for an unknown key, with the nearest known one, or a value of another type.
+            UserError: for an unknown key, with the nearest known one.
         """
         train, agent = _fields(TrainConfig), _fields(find_method(method).config)
         table = {k: v for k, v in self.table.items() if k not in ("task", "method", "preset")}
@@ -79,22 +77,12 @@ class SettingsFile:
             self._require_known(name, ["task", "method", "preset", "agent", *train], "the settings")
         for name in deeper:
             self._require_known(name, list(agent), f"the settings of {method}")
-        return {
-            name: self._typed(name, value, kinds[name])
-            for values, kinds in ((table, train), (deeper, agent))
-            for name, value in values.items()
-        }
+        return {**table, **deeper}
 
     def _require_known(self, name: str, known: Sequence[str], whose: str) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)
             raise UserError(f"{self.path}: {name!r} is not among {whose}; nearest: {near[0]}")
-
-    def _typed(self, name: str, value: Any, hint: Any) -> Any:
-        typed = convert(value, hint)
-        if not fits(typed, hint):
-            raise UserError(f"{self.path}: {name} must be {_kind(hint)}, not {value!r}")
-        return typed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +136,9 @@ def settle(
         UserError: for an unknown name, or a value out of range; of a file, naming it.
     """
     given = {"task": task, "method": method}
+    for name, value in {**given, "preset": preset}.items():
+        if not isinstance(value, str | None):
+            raise UserError(f"{name} must be a text, not {value!r}")
     task = task or (file and file.text("task"))
     method = method or (file and file.text("method")) or DEFAULT_METHOD
     preset = preset or (file and file.text("preset")) or DEFAULT_PRESET
@@ -181,18 +172,6 @@ def _fields(config: type) -> dict[str, Any]:
     """Return the types of a config's fields by name."""
     hints = typing.get_type_hints(config)
     return {field.name: hints[field.name] for field in dataclasses.fields(config)}
-
-
-def _kind(hint: Any) -> str:
-    """Return in words what a field's value must be."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin is tuple:
-        return f"a list, each {_kind(arguments[0])}"
-    if origin in (typing.Union, types.UnionType):
-        return _kind(next(one for one in arguments if one is not type(None)))
-    return _KINDS[hint]
 
 
 def _toml(value: Any) -> str:

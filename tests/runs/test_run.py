@@ -92,7 +92,12 @@ def test_no_run(tmp_path):
         ("summary.json", "12000", "l2000", "line 3 column"),
         ("summary.json", "12000", '"12000"', "steps cannot be '12000'"),
         ("config.json", '"batch_size": 128', '"batch_size": l28', "line 10 column"),
-        ("config.json", '"batch_size": 128', '"batch_size": 12.8', "batch_size is 12.8"),
+        (
+            "config.json",
+            '"batch_size": 128',
+            '"batch_size": 12.8',
+            "batch_size must be a whole number",
+        ),
     ],
 )
 def test_damage_is_one_line_that_names_the_file(folder, name, old, new, message):

@@ -106,9 +106,15 @@ def test_blocks_add_to_what_is_common(tmp_path):
         (GOOD + "overrides = 3", "overrides must be a table"),
         (GOOD + "overrides = { colour = 1 }", "dfp has no setting colour"),
         (GOOD + "overrides = { seed = 1 }", "overrides cannot set seed"),
-        (GOOD + "overrides = { batch_size = 1.5 }", "batch_size = 1.5 is of the wrong type"),
-        (GOOD + "overrides = { actor_hidden = [1.5] }", "actor_hidden = [1.5] is of the wrong"),
-        (GOOD + 'overrides = { improvement = "x" }', "improvement = 'x' is of the wrong type"),
+        (GOOD + "overrides = { batch_size = 1.5 }", "batch_size must be a whole number, not 1.5"),
+        (
+            GOOD + "overrides = { actor_hidden = [1.5] }",
+            "actor_hidden must be a list, each a",
+        ),
+        (
+            GOOD + 'overrides = { improvement = "x" }',
+            "improvement must be one of top-k, soft",
+        ),
         (GOOD + "overrides = { discount = 2 }", "discount must be in (0, 1]"),
         (GOOD + "blocks = []", "has no runs"),
         (GOOD + "blocks = 1", "blocks must be tables"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from driftpolicy.config import convert, fits
+from driftpolicy.fields import convert, fits
 
 _KINDS: dict[str, Any] = {
     "config": str,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from driftpolicy.config import TrainConfig, convert
+from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
+from driftpolicy.fields import convert
 from driftpolicy.runs.checkpoints import list_checkpoints, step_of
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.runs.sums import require_sealed, require_unchanged
