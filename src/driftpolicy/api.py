@@ -53,7 +53,7 @@ def train(
     (folder,) = create_runs(
         task, method, [settings], preset=preset, config=config, runs=runs, run=run
     )
-    launch([folder], console or Console(), max_minutes=max_minutes)
+    launch([folder], console or Console(), max_minutes=max_minutes, new=True)
     return load_run(folder.path)
 
 
@@ -78,7 +78,7 @@ def train_seeds(
     """
     each = [settings | {"seed": seed} for seed in seeds]
     folders = create_runs(task, method, each, preset=preset, config=config, runs=runs)
-    launch(folders, console or Console(), max_minutes=max_minutes)
+    launch(folders, console or Console(), max_minutes=max_minutes, new=True)
     return [load_run(folder.path) for folder in folders]
 
 

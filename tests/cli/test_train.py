@@ -107,7 +107,13 @@ def one_line(capsys, arguments: list[str]) -> str:
     [
         (["train", "cube-duoble-play-singletask-task2-v0"], "nearest: cube-double-play"),
         (["train", TASK, "--discount", "2"], "--discount must be in (0, 1], not 2.0"),
-        (["train", TASK, "--discount", "x"], "argument --discount: invalid float value: 'x'"),
+        (["train", TASK, "--discount", "x"], "--discount: must be a number, not 'x'"),
+        (["train", TASK, "--batch-size", "1.5"], "--batch-size: must be a whole number, not '1.5'"),
+        (["train", TASK, "--seeds", "0,a"], "--seeds: must be a whole number, not 'a'"),
+        (["train", TASK, "--max-minutes", "x"], "--max-minutes: must be a number, not 'x'"),
+        (["eval", "runs", "--episodes", "x"], "--episodes: must be a whole number, not 'x'"),
+        (["benchmark", "run", "smoke", "--together", "x"], "must be a whole number, not 'x'"),
+        (["benchmark", "run", "smoke", "--gpus-per-run", "x"], "must be a number, not 'x'"),
         (["train", TASK, "--preset", "huge"], "unknown preset 'huge'"),
         (["train", TASK, "--method", "sac"], "unknown method 'sac'"),
         (["train", TASK, "--method"], "argument --method: expected one argument"),
@@ -187,6 +193,7 @@ def test_a_mistake_does_not_occupy_the_folder(capsys, tmp_path):
     train = ["train", TASK, "--run", str(tmp_path)]
     for _ in range(2):
         assert "no such file" in one_line(capsys, [*train, "--data", "nowhere.npz"])
+        assert not RunFolder(tmp_path).begun()
 
 
 def test_broken_data_are_refused(capsys, data_file, tmp_path):  # noqa: F811

@@ -10,8 +10,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from driftpolicy import __version__
+from driftpolicy.cli.numbers import number, whole
 from driftpolicy.errors import FieldError, UserError, in_brief
 from driftpolicy.flags import flag
 from driftpolicy.progress import Lasting, drop_output
@@ -35,6 +37,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class _Parser(argparse.ArgumentParser):
     """Reports a mistake in one line, as every other error of the program."""
+
+    def __init__(self, *args: Any, **keywords: Any):
+        super().__init__(*args, **keywords)
+        self.register("type", int, whole)
+        self.register("type", float, number)
 
     def error(self, message: str):
         raise UserError(f"{message} ({self.prog} --help says more)")

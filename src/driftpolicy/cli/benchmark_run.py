@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from driftpolicy.cli.numbers import number, whole
 from driftpolicy.cli.train import add_max_minutes
 from driftpolicy.errors import UserError
 
@@ -54,13 +55,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if int(text) < 1:
+    value = whole(text)
+    if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return int(text)
+    return value
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not (0 <= value <= 1 or (value.is_integer() and value < math.inf)) or value < 0:
         raise argparse.ArgumentTypeError(f"must be from 0 to 1, or a whole number, not {text}")
     return value

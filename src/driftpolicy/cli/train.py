@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from driftpolicy.agents import METHODS, find_method
+from driftpolicy.cli.numbers import number, whole
 from driftpolicy.cli.options import add_config_flags
 from driftpolicy.config import TrainConfig
 from driftpolicy.errors import UserError
@@ -98,14 +99,14 @@ def add_max_minutes(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not value > 0:
         raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
     return value
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    seeds = tuple(int(part) for part in text.split(","))
+    seeds = tuple(whole(part) for part in text.split(","))
     if len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(f"names a seed twice: {text}")
     return seeds
@@ -135,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
         _print_plans(plan_runs(task, options.method, each, **places))
         return 0
     folders = create_runs(task, options.method, each, **places)
-    return launch(folders, Console(), max_minutes=options.max_minutes)
+    return launch(folders, Console(), max_minutes=options.max_minutes, new=True)
 
 
 def _print_plans(plans: "Sequence[tuple[RunFolder, Settled]]") -> None:

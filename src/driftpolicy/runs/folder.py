@@ -67,6 +67,11 @@ class RunFolder:
             )
         self.write_text(self.config_file, config.to_json())
 
+    def discard(self) -> None:
+        """Forget a run in which nothing has been trained; hold the lock."""
+        if not self.train_csv.exists():
+            self.config_file.unlink(missing_ok=True)
+
     def config(self) -> TrainConfig:
         """Return the run's config.
 

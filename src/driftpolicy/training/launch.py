@@ -35,11 +35,12 @@ def launch(
     *,
     max_minutes: float | None = None,
     fresh_episode: bool = False,
+    new: bool = False,
 ) -> int:
     """Run what the folders' configs say, from their last checkpoints or from the start, to the end.
 
     Several are trained side by side; on an accelerator those that are alike (docs/speed.md) make
-    their gradient steps as one program.
+    their gradient steps as one program. Where they are ``new``, a refused start leaves no run.
 
     Returns:
         The exit status: 0 when finished or out of time, 128 + n when stopped by signal n.
@@ -57,7 +58,12 @@ def launch(
         if not folders:
             return 0
         configs = [folder.config() for folder in folders]
-        records, data = _open_runs(folders, configs, console, stack, stop, fresh_episode)
+        try:
+            records, data = _open_runs(folders, configs, console, stack, stop, fresh_episode)
+        except UserError:
+            for folder in folders if new else ():
+                folder.discard()
+            raise
         runs = [one.run for one in records]
         for run in runs:
             if run.step:
