@@ -149,3 +149,9 @@ def test_every_type_of_a_setting_has_words(tmp_path):
                 settle(
                     TASK, method, None, {}, file=written(tmp_path, json.dumps(table), "run.json")
                 )
+
+
+def test_settings_of_another_method_are_named_as_such(tmp_path):
+    file = written(tmp_path, 'method = "dfp"\n[agent]\npositives = 2')
+    with pytest.raises(UserError, match="positives is a setting of dfp, which fql does not have"):
+        settle(TASK, "fql", None, {}, file=file)

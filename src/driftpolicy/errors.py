@@ -13,6 +13,9 @@ class UserError(Exception):
     """
 
 
+_FORMATS = {b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"PK\x03\x04": "an npz file"}  # by first bytes
+
+
 class FieldError(UserError):
     """A setting out of its range. The command line names the flag instead of the field."""
 
@@ -63,6 +66,17 @@ def blaming(path: Path, *, what: str, kind: str, missing: str) -> Iterator[None]
     except (PermissionError, IsADirectoryError) as error:  # a library may set no words of its own
         raise UserError(f"cannot read {what} {path}: {os.strerror(error.errno or 0)}") from None
     except Exception as error:  # damaged bytes make the parsers raise nearly anything
+        for begins, other in _FORMATS.items():
+            if other not in kind and _first_bytes(path).startswith(begins):
+                raise UserError(f"{what} {path} is {other}, not {kind}") from None
         raise UserError(
             f"{what} {path} is truncated, damaged or not {kind} ({in_brief(error)}); get it again"
         ) from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(8)
+    except OSError:
+        return b""

@@ -75,7 +75,13 @@ class SettingsFile:
             if name in agent:
                 raise UserError(f"{self.path}: {name} belongs into the table [agent]")
             self._require_known(name, ["task", "method", "preset", "agent", *train], "the settings")
+        own = self.text("method") or method
         for name in deeper:
+            if name not in agent and own != method and name in _fields(find_method(own).config):
+                raise UserError(
+                    f"{self.path}: {name} is a setting of {own}, which {method} does not have: "
+                    f"take it out, or train {own}"
+                )
             self._require_known(name, list(agent), f"the settings of {method}")
         return {**table, **deeper}
 

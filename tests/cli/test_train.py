@@ -206,6 +206,10 @@ def test_broken_data_are_refused(capsys, data_file, tmp_path):  # noqa: F811
     truncated = tmp_path / "truncated.npz"
     truncated.write_bytes(data_file.read_bytes()[:-1000])
     assert "truncated, damaged or not an npz file" in error(truncated)
+    hdf5 = tmp_path / "other.hdf5"
+    hdf5.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    assert "other.hdf5 is an HDF5 file, not an npz file" in error(hdf5)
+    assert "is an npz file, not an HDF5 file" in error(data_file, "lift-mh-low_dim")
     np.savez(tmp_path / "foreign.npz", images=np.ones(3))
     assert "is not an OGBench dataset: it has no observations" in error(tmp_path / "foreign.npz")
     arrays["observations"] = arrays["observations"].copy()

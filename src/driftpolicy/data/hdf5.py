@@ -48,7 +48,7 @@ def reading_hdf5(path: Path, *, what: str = "data file") -> AbstractContextManag
     Raises:
         UserError: in place of the error: one line with its reason.
     """
-    return blaming(path, what=what, kind="a readable HDF5 file", missing=": no such file")
+    return blaming(path, what=what, kind="an HDF5 file", missing=": no such file")
 
 
 def _size(path: Path, file: Any, what: str) -> int:

@@ -199,7 +199,7 @@ def test_minari(tmp_path, monkeypatch, form):
 def test_minari_mistakes(tmp_path, monkeypatch):
     folder = write_minari(tmp_path, EPISODES, "home-v0", "hdf5")
     (folder / "data" / "main_data.hdf5").write_bytes(b"damaged")
-    assert "not a readable HDF5 file" in line(MINARI.read, folder)
+    assert "not an HDF5 file" in line(MINARI.read, folder)
     (folder / "data" / "metadata.json").write_text("{")
     assert "metadata.json is damaged" in line(describe, folder)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))

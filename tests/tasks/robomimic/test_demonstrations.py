@@ -139,7 +139,7 @@ def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         DemoFile(tmp_path / "d.hdf5")
     (tmp_path / "e.hdf5").write_bytes(b"no HDF5")
-    with pytest.raises(UserError, match="not a readable HDF5 file"):
+    with pytest.raises(UserError, match="not an HDF5 file"):
         DemoFile(tmp_path / "e.hdf5")
     with h5py.File(tmp_path / "f.hdf5", "w") as file:
         file.create_group("data")
