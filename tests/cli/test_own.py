@@ -117,6 +117,13 @@ def test_inspect_each_format(file, tmp_path, capsys, monkeypatch):
         assert high > low
 
 
+def test_inspect_says_what_recordings_without_rewards_need(tmp_path, capsys):
+    bare = [{name: e[name] for name in ("observations", "actions")} for e in demonstrate()]
+    plain.write(tmp_path / "a.npz", bare)
+    assert main(["data", "inspect", str(tmp_path / "a.npz")]) == 0
+    assert "--reward success" in capsys.readouterr().out
+
+
 def test_inspect_shows_what_would_be_refused(tmp_path, capsys):
     episodes = demonstrate()
     episodes[2]["actions"][1, 0] = np.inf

@@ -16,6 +16,8 @@ from driftpolicy.tasks.custom.stored import ReadOptions
 from driftpolicy.tasks.sections import spread
 from driftpolicy.tasks.task import Task
 
+_NO_REWARDS = "not recorded: train with --reward success, which makes -1 per step and 0 at success"
+
 
 def inspect_recording(
     source: str, task: Task | None, columns: tuple[str, ...], options: LoadOptions
@@ -49,7 +51,7 @@ def inspect_recording(
         "episodes": f"{len(lengths):,}, {lengths.sum():,} steps",
         "episode length": f"{spread(lengths)} steps",
         "control rate": f"{rate:g} Hz" if rate else "not recorded",
-        "returns": spread(np.array(returns)) if returns else "not recorded",
+        "returns": spread(np.array(returns)) if returns else _NO_REWARDS,
         "successes": f"{sum(successes):,} episodes" if successes else "not recorded",
         "terminated": f"{ends:,} of {len(lengths):,} episodes; others end with their recording",
         "read as": "\n".join(
