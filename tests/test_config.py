@@ -170,6 +170,7 @@ def test_overrides_win_and_reach_both_configs():
             "online_steps must be 0 in the phase offline-rl, not 5",
         ),
         ({"flavour": 1}, "dfp has no setting flavour"),
+        ({"batch": 1}, "dfp has no setting batch; nearest: batch_size"),
     ],
 )
 def test_values_out_of_range_are_named(overrides, message):

@@ -1,6 +1,7 @@
 """Everything that decides a run, in one record that is saved with it."""
 
 import dataclasses
+import difflib
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -229,7 +230,9 @@ def resolve(
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
     unknown = set(overrides) - agent_fields - train_fields
     if unknown:
-        raise UserError(f"{method} has no setting {', '.join(sorted(unknown))}")
+        first = min(unknown)
+        near = difflib.get_close_matches(first, sorted(agent_fields | train_fields), 1, 0)
+        raise UserError(f"{method} has no setting {first}; nearest: {near[0]}")
     if values.get("decay_steps") == WHOLE_RUN:
         values["decay_steps"] = values["offline_steps"] + values["online_steps"]
     agent = {name: value for name, value in values.items() if name in agent_fields}
