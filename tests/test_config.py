@@ -82,6 +82,8 @@ def test_the_step_size_falls_over_the_whole_run(preset):
     for steps in ({}, {"online_steps": 7}, {"offline_steps": 3, "online_steps": 0}):
         config = resolve(TASK, "dfp", preset, steps)
         assert config.agent.decay_steps == config.total_steps
+    with pytest.raises(FieldError, match="online_steps must be at least 0, not -99999"):
+        resolve(TASK, "dfp", preset, {"online_steps": -99_999})
     assert resolve(TASK, "dfp", preset, {"decay_steps": 5}).agent.decay_steps == 5
     assert resolve(TASK, "dfp", "paper", {}).agent.decay_steps == 0
 
@@ -170,6 +172,7 @@ def test_overrides_win_and_reach_both_configs():
             "online_steps must be 0 in the phase offline-rl, not 5",
         ),
         ({"flavour": 1}, "dfp has no setting flavour"),
+        ({"agent": {"best_of": 4}}, "dfp has no setting agent"),
         ({"batch": 1}, "dfp has no setting batch; nearest: batch_size"),
     ],
 )
@@ -253,11 +256,15 @@ def test_values_of_python_are_taken_in_the_types_of_the_fields(tmp_path):
             "seed": np.int64(3),
             "online_share": np.float32(0.5),
             "actor_hidden": [np.int32(8), 16],
+            "critic_hidden": np.array([8, 16]),
+            "temperatures": (1, 0.05),
             "improvement_weight": 1,
             "data": tmp_path,
         },
     )
     assert (config.seed, config.online_share, config.data) == (3, 0.5, str(tmp_path))
     assert (type(config.seed), type(config.online_share)) == (int, float)
-    assert config.agent.actor_hidden == (8, 16)
+    assert config.agent.actor_hidden == config.agent.critic_hidden == (8, 16)
+    assert [type(width) for width in config.agent.critic_hidden] == [int, int]
+    assert config.agent.temperatures == (1.0, 0.05)
     assert TrainConfig.from_json(config.to_json()) == config

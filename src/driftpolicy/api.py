@@ -145,6 +145,8 @@ def create_runs(
     with contextlib.ExitStack() as locks:
         for folder, settled in plans:
             locks.enter_context(folder.lock())
+            folder.require_free(settled.config)
+        for folder, settled in plans:
             folder.create(settled.config)
     return [folder for folder, _ in plans]
 

@@ -221,11 +221,6 @@ def resolve(
             another type.
     """
     agent_config = find_method(method).config
-    overrides = require_types(overrides, TrainConfig, agent_config)
-    phase = overrides.get("phase", "offline-to-online")
-    task, published, chosen = lower_layers(task, method, preset, phase)
-    values: dict[str, Any] = published | chosen
-    values |= dict(overrides) | {"task": task, "method": method}
     agent_fields = {field.name for field in dataclasses.fields(agent_config)}
     train_fields = {field.name for field in dataclasses.fields(TrainConfig)} - {"agent"}
     unknown = set(overrides) - agent_fields - train_fields
@@ -233,8 +228,13 @@ def resolve(
         first = min(unknown)
         near = difflib.get_close_matches(first, sorted(agent_fields | train_fields), 1, 0)
         raise UserError(f"{method} has no setting {first}; nearest: {near[0]}")
-    if values.get("decay_steps") == WHOLE_RUN:
-        values["decay_steps"] = values["offline_steps"] + values["online_steps"]
+    overrides = require_types(overrides, TrainConfig, agent_config)
+    phase = overrides.get("phase", "offline-to-online")
+    task, published, chosen = lower_layers(task, method, preset, phase)
+    values: dict[str, Any] = published | chosen
+    values |= overrides | {"task": task, "method": method}
+    if values.get("decay_steps") == WHOLE_RUN:  # below 0 the steps are refused, by their names
+        values["decay_steps"] = max(values["offline_steps"] + values["online_steps"], 0)
     agent = {name: value for name, value in values.items() if name in agent_fields}
     train = {name: value for name, value in values.items() if name in train_fields}
     return TrainConfig(**train, agent=agent_config(**agent))

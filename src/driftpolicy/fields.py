@@ -36,11 +36,12 @@ def require_types(values: Mapping[str, Any], *configs: type) -> dict[str, Any]:
 def convert(value: Any, hint: Any) -> Any:
     """Return a value of JSON, TOML or Python in the type of a config's field, if it can be."""
     arguments = typing.get_args(hint)
-    if isinstance(value, list):
-        item = next(iter(arguments), object)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        rows = [one for one in (hint, *arguments) if typing.get_origin(one) is tuple]
+        item = typing.get_args(rows[0])[0] if rows else object
         return tuple(convert(one, item) for one in value)
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, os.PathLike) and (hint is str or str in arguments):
         return os.fspath(value)
     takes_float = hint is float or float in arguments
@@ -50,7 +51,7 @@ def convert(value: Any, hint: Any) -> Any:
 def fits(value: Any, hint: Any) -> bool:
     """Tell whether a value has the type of a config field."""
     arguments = typing.get_args(hint)
-    if hint is object:
+    if hint in (object, Any):
         return True
     if typing.get_origin(hint) is typing.Literal:
         return value in arguments
@@ -69,5 +70,5 @@ def kind(hint: Any) -> str:
     if origin is tuple:
         return f"a list, each {kind(arguments[0])}"
     if origin in (typing.Union, types.UnionType):
-        return kind(next(one for one in arguments if one is not type(None)))
-    return _KINDS.get(hint, "of another type")
+        return " or ".join(kind(one) for one in arguments if one is not type(None))
+    return _KINDS.get(hint) or f"of the type {getattr(hint, '__name__', hint)}"

@@ -91,7 +91,6 @@ PRESET_PLACES: dict[tuple[str, ...], dict[str, Any]] = {
     ("small", "robomimic"): {
         "online_steps": 12_000,
         "replay_capacity": 15_000,
-        "decay_steps": WHOLE_RUN,
     },
     ("small", "dfp", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
     ("small", "dfp-bc", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},

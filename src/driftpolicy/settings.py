@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from driftpolicy.agents import find_method
+from driftpolicy.agents import METHODS, find_method
 from driftpolicy.config import TrainConfig, lower_layers, resolve
 from driftpolicy.errors import FieldError, UserError
 
@@ -75,9 +75,10 @@ class SettingsFile:
             if name in agent:
                 raise UserError(f"{self.path}: {name} belongs into the table [agent]")
             self._require_known(name, ["task", "method", "preset", "agent", *train], "the settings")
-        own = self.text("method") or method
+        own = self.text("method")
+        theirs = _fields(METHODS[own][1]) if own in METHODS else {}
         for name in deeper:
-            if name not in agent and own != method and name in _fields(find_method(own).config):
+            if name in theirs and name not in agent:
                 raise UserError(
                     f"{self.path}: {name} is a setting of {own}, which {method} does not have: "
                     f"take it out, or train {own}"

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from driftpolicy.api import create_runs, train_seeds
 from driftpolicy.cli import main
 from driftpolicy.envs.opengl import no_opengl
+from driftpolicy.errors import UserError
 from driftpolicy.runs.folder import RunFolder
 from tests.opengl import BARE
 from tests.training import held
@@ -194,6 +196,23 @@ def test_a_mistake_does_not_occupy_the_folder(capsys, tmp_path):
     for _ in range(2):
         assert "no such file" in one_line(capsys, [*train, "--data", "nowhere.npz"])
         assert not RunFolder(tmp_path).begun()
+
+
+def test_of_several_runs_all_begin_or_none(data_file, tmp_path):  # noqa: F811
+    taken, free, damaged = (RunFolder.of(tiny(data_file, seed=i), tmp_path) for i in range(3))
+    for folder in (taken, damaged):
+        folder.checkpoints.mkdir(parents=True)
+    taken.train_csv.write_text("step\n")
+    taken.write_text(taken.config_file, tiny(data_file).to_json())
+    settings = {"data": data_file, "actor_hidden": [8], "critic_hidden": [8], "processes": 1}
+    with pytest.raises(UserError, match="already holds a run"):
+        create_runs(TASK, "dfp", [settings | {"seed": i} for i in (1, 0)], runs=tmp_path)
+    assert not free.begun()
+    (damaged.checkpoints / "step-0000000001.npz").write_bytes(b"no checkpoint")
+    with pytest.raises(UserError, match="checkpoint"):
+        train_seeds(TASK, "dfp", seeds=[1, 2], runs=tmp_path, **settings)
+    assert not free.begun()
+    assert damaged.config_file.exists()  # what there is can still be looked at
 
 
 def test_broken_data_are_refused(capsys, data_file, tmp_path):  # noqa: F811

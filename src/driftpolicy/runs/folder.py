@@ -52,7 +52,16 @@ class RunFolder:
         """Write the config into a folder in which nothing has been trained yet.
 
         Raises:
-            UserError: if it already holds a run, naming it and how to go on.
+            UserError: if it holds one in which something has been.
+        """
+        self.require_free(config)
+        self.write_text(self.config_file, config.to_json())
+
+    def require_free(self, config: TrainConfig) -> None:
+        """Refuse a folder in which something has been trained.
+
+        Raises:
+            UserError: naming the run that it holds, and how to go on.
         """
         if self.train_csv.exists():
             other = self.config()
@@ -65,11 +74,10 @@ class RunFolder:
                 f"{self.path} already holds a run; continue it (dfp resume {self.path}), "
                 "delete the folder, or choose another (--run or --runs)"
             )
-        self.write_text(self.config_file, config.to_json())
 
     def discard(self) -> None:
-        """Forget a run in which nothing has been trained; hold the lock."""
-        if not self.train_csv.exists():
+        """Forget a run of which there is nothing but its config; hold the lock."""
+        if not self.train_csv.exists() and not self.checkpoints.exists():
             self.config_file.unlink(missing_ok=True)
 
     def config(self) -> TrainConfig:

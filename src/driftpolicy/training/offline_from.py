@@ -60,8 +60,9 @@ def load_offline_end(config: TrainConfig, source: RunFolder) -> Checkpoint:
     ours, theirs = offline_settings(config), offline_settings(checkpoint.config)
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
+            whole = f" (--decay-steps {theirs[name]} keeps it)" if name == "decay_steps" else ""
             raise UserError(
                 f"the offline phase of {source.path} is another: its {name} is "
-                f"{theirs.get(name)}, this run's {ours.get(name)}"
+                f"{theirs.get(name)}, this run's {ours.get(name)}{whole}"
             )
     return checkpoint
