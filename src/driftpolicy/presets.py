@@ -94,6 +94,8 @@ PRESET_PLACES: dict[tuple[str, ...], dict[str, Any]] = {
     },
     ("small", "dfp", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
     ("small", "dfp-bc", "robomimic"): {"temperatures": _BRIEF_TEMPERATURES},
+    # Scripted demonstrations are short.
+    ("short", "robomimic"): {"collect_episodes": 300},
     ("short", "dfp-bc"): _BRIEF_BC,
     # Its targets do not follow the drift to where the critic errs.
     ("short", "dfp"): _BRIEF_DFP | {"backup_policy": "anchor"},
