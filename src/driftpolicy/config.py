@@ -1,7 +1,6 @@
 """Everything that decides a run, in one record that is saved with it."""
 
 import dataclasses
-import difflib
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 from driftpolicy.agents import AgentConfig, find_method
 from driftpolicy.agents.config import choice, require
-from driftpolicy.errors import FieldError, UserError
+from driftpolicy.errors import FieldError, UserError, nearest
 from driftpolicy.fields import require_types
 from driftpolicy.presets import (
     OFFLINE_RL_PHASE,
@@ -226,8 +225,8 @@ def resolve(
     unknown = set(overrides) - agent_fields - train_fields
     if unknown:
         first = min(unknown)
-        near = difflib.get_close_matches(first, sorted(agent_fields | train_fields), 1, 0)
-        raise UserError(f"{method} has no setting {first}; nearest: {near[0]}")
+        near = nearest(first, agent_fields | train_fields)
+        raise UserError(f"{method} has no setting {first}; nearest: {near}")
     overrides = require_types(overrides, TrainConfig, agent_config)
     phase = overrides.get("phase", "offline-to-online")
     task, published, chosen = lower_layers(task, method, preset, phase)

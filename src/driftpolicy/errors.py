@@ -1,5 +1,6 @@
 """What goes wrong by no fault of the program, for one line without a traceback."""
 
+import difflib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,11 @@ def in_brief(error: object, width: int = 200) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the one of some names that is most like a misspelled one."""
+    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)[0]
+
+
 def listing(names: Iterable[object], most: int = 12) -> str:
     """Return the first names of some, each in brief, and how many there are beside them."""
     every = [in_brief(name, 60) for name in names]
@@ -66,17 +72,19 @@ def blaming(path: Path, *, what: str, kind: str, missing: str) -> Iterator[None]
     except (PermissionError, IsADirectoryError) as error:  # a library may set no words of its own
         raise UserError(f"cannot read {what} {path}: {os.strerror(error.errno or 0)}") from None
     except Exception as error:  # damaged bytes make the parsers raise nearly anything
-        for begins, other in _FORMATS.items():
-            if other not in kind and _first_bytes(path).startswith(begins):
-                raise UserError(f"{what} {path} is {other}, not {kind}") from None
+        other = _format_of(path)
+        if other not in (None, kind):
+            raise UserError(f"{what} {path} is {other}, not {kind}") from None
         raise UserError(
             f"{what} {path} is truncated, damaged or not {kind} ({in_brief(error)}); get it again"
         ) from None
 
 
-def _first_bytes(path: Path) -> bytes:
+def _format_of(path: Path) -> str | None:
+    """Return what a file is by its first bytes; None if they say nothing, or cannot be read."""
     try:
         with open(path, "rb") as file:
-            return file.read(8)
+            head = file.read(8)
     except OSError:
-        return b""
+        return None
+    return next((kind for begins, kind in _FORMATS.items() if head.startswith(begins)), None)

@@ -1,17 +1,15 @@
 """A run's settings in layers: defaults, published values, a preset, a file, flags."""
 
 import dataclasses
-import difflib
 import json
 import tomllib
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from driftpolicy.agents import METHODS, find_method
 from driftpolicy.config import TrainConfig, lower_layers, resolve
-from driftpolicy.errors import FieldError, UserError
+from driftpolicy.errors import FieldError, UserError, nearest
 
 DEFAULT_METHOD = TrainConfig.method
 DEFAULT_PRESET = "paper"
@@ -76,20 +74,20 @@ class SettingsFile:
                 raise UserError(f"{self.path}: {name} belongs into the table [agent]")
             self._require_known(name, ["task", "method", "preset", "agent", *train], "the settings")
         own = self.text("method")
-        theirs = _fields(METHODS[own][1]) if own in METHODS else {}
+        theirs = _fields(METHODS[own][1]) if own in METHODS else []
         for name in deeper:
             if name in theirs and name not in agent:
                 raise UserError(
                     f"{self.path}: {name} is a setting of {own}, which {method} does not have: "
                     f"take it out, or train {own}"
                 )
-            self._require_known(name, list(agent), f"the settings of {method}")
+            self._require_known(name, agent, f"the settings of {method}")
         return {**table, **deeper}
 
     def _require_known(self, name: str, known: Sequence[str], whose: str) -> None:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-            raise UserError(f"{self.path}: {name!r} is not among {whose}; nearest: {near[0]}")
+            near = nearest(name, known)
+            raise UserError(f"{self.path}: {name!r} is not among {whose}; nearest: {near}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Settled:
         lines.append("\n".join(["[agent]", *self._lines(agent, _fields(type(agent)))]))
         return "\n\n".join(lines) + "\n"
 
-    def _lines(self, config: Any, names: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    def _lines(self, config: Any, names: Sequence[str]) -> list[str]:
         rows = []
         for name in names:
             value = getattr(config, name)
@@ -175,10 +173,9 @@ def settle(
     return Settled(config, origins)
 
 
-def _fields(config: type) -> dict[str, Any]:
-    """Return the types of a config's fields by name."""
-    hints = typing.get_type_hints(config)
-    return {field.name: hints[field.name] for field in dataclasses.fields(config)}
+def _fields(config: type) -> list[str]:
+    """Return the names of a config's fields."""
+    return [field.name for field in dataclasses.fields(config)]
 
 
 def _toml(value: Any) -> str:

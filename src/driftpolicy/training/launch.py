@@ -129,11 +129,11 @@ def _open_runs(
     for config, folder, (prior, data) in zip(configs, folders, loaded, strict=True):
         run = RunState(config, folder, prior, data["crc32"], fresh_episode=fresh_episode)
         stack.callback(run.close)
-        settings = json.loads(config.to_json())
-        sinks = open_sinks(config.loggers, folder.path, settings, run.step)
-        opened.append((run, workers[id(prior)], sinks))
+        opened.append((run, workers[id(prior)]))
     records = []
-    for run, evaluators, sinks in opened:  # these begin the logs: all runs can be made by now
+    for run, evaluators in opened:  # these begin the logs: all runs can be made by now
+        settings = json.loads(run.config.to_json())
+        sinks = open_sinks(run.config.loggers, run.folder.path, settings, run.step)
         records.append(Records(run, evaluators, sinks))
         stack.callback(records[-1].close)
         for remark in records[-1].remarks:
