@@ -9,6 +9,7 @@ import pytest
 from driftpolicy.agents import METHODS, DFPConfig
 from driftpolicy.config import FREE_FIELDS, TrainConfig, resolve
 from driftpolicy.errors import FieldError, UserError
+from driftpolicy.fields import require_types
 from driftpolicy.presets import PRESETS, published_settings
 from driftpolicy.tasks.registry import find_task
 
@@ -240,11 +241,23 @@ def test_columns_are_kept_and_may_be_missing():
         ({"critic_aggregation": "max"}, "critic_aggregation must be one of mean, min"),
         ({"critic_aggregation": []}, r"critic_aggregation must be one of mean, min.*, not \[\]"),
         ({"data": 3}, "data must be a text, not 3"),
+        ({"data_mask": "better"}, f"data_mask must be left out: the files of {TASK} have no masks"),
     ],
 )
 def test_values_of_another_type_are_refused(given, message):
     with pytest.raises(UserError, match=message):
         resolve(TASK, "dfp", "paper", given)
+
+
+def test_each_item_of_a_tuple_has_its_type():
+    @dataclasses.dataclass
+    class Own:
+        pair: tuple[float, str] = (0.5, "a")
+
+    assert require_types({"pair": [1, "b"]}, Own) == {"pair": (1.0, "b")}
+    for pair in ([1.0, 2.0], [1.0], [1.0, "b", "c"], []):
+        with pytest.raises(FieldError, match="pair must be a list of 2: a number, a text, not"):
+            require_types({"pair": pair}, Own)
 
 
 def test_values_of_python_are_taken_in_the_types_of_the_fields(tmp_path):

@@ -19,7 +19,7 @@ from driftpolicy.presets import (
 )
 from driftpolicy.scaling import Scaling
 from driftpolicy.tasks.custom.columns import parse_columns
-from driftpolicy.tasks.registry import find_task
+from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.tasks.task import CustomSettings, Task
 
 LOGGERS = ("tensorboard", "wandb")
@@ -159,6 +159,8 @@ class TrainConfig:
         parse_columns(self.columns)
         known = task.sparse is not None
         require(self, "sparse", known or not self.sparse, f"left out: {task.name} has no such form")
+        unmasked = self.data_mask is None or benchmark_of(task).masks
+        require(self, "data_mask", unmasked, f"left out: the files of {task.name} have no masks")
         for name in _CUSTOM_FIELDS if task.custom is None else ():
             default = getattr(CustomSettings, name)
             kept = getattr(self, name) == default

@@ -40,8 +40,8 @@ def convert(value: Any, hint: Any) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple):
         rows = [one for one in (hint, *arguments) if typing.get_origin(one) is tuple]
-        item = typing.get_args(rows[0])[0] if rows else object
-        return tuple(convert(one, item) for one in value)
+        items = _items(rows[0], len(value)) if rows else ()
+        return tuple(map(convert, value, items)) if len(items) == len(value) else tuple(value)
     if isinstance(value, os.PathLike) and (hint is str or str in arguments):
         return os.fspath(value)
     takes_float = hint is float or float in arguments
@@ -56,7 +56,10 @@ def fits(value: Any, hint: Any) -> bool:
     if typing.get_origin(hint) is typing.Literal:
         return value in arguments
     if typing.get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(fits(item, arguments[0]) for item in value)
+        if not isinstance(value, tuple):
+            return False
+        items = _items(hint, len(value))
+        return len(value) == len(items) and all(map(fits, value, items))
     if arguments:  # a union
         return any(fits(value, one) for one in arguments)
     return type(value) is hint
@@ -68,7 +71,15 @@ def kind(hint: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin is tuple:
+        if arguments[-1] is not Ellipsis:
+            return f"a list of {len(arguments)}: {', '.join(map(kind, arguments))}"
         return f"a list, each {kind(arguments[0])}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(kind(one) for one in arguments if one is not type(None))
     return _KINDS.get(hint) or f"of the type {getattr(hint, '__name__', hint)}"
+
+
+def _items(hint: Any, length: int) -> tuple[Any, ...]:
+    """Return the types of a tuple's items: as many as there are, or as the hint counts."""
+    arguments = typing.get_args(hint)
+    return arguments[:1] * length if arguments[-1] is Ellipsis else arguments

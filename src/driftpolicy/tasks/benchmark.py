@@ -108,6 +108,8 @@ class Benchmark(ABC):
     """Steps per second in all its environments; None where they differ or nobody knows."""
     collected_episodes: int = 0
     """How many episodes are collected where no number is given."""
+    masks: bool = False
+    """Whether its files have masks, named selections of their demonstrations."""
     verifies: bool = False
     """Whether :meth:`verify` can replay its data."""
 

@@ -32,6 +32,7 @@ class Robomimic(Benchmark):
     name = BENCHMARK
     control_rate = float(CONTROL_RATE)
     collected_episodes = 300  # as many demonstrations as a multi-human set has
+    masks = True
     verifies = True
 
     def tasks(self) -> Mapping[str, Task]:
