@@ -92,6 +92,22 @@ def test_any_error_crosses_over_with_its_traceback(pair):
     assert pair.call(0, abs, -1) == 1  # the worker lives on
 
 
+def test_results_of_calls_that_somebody_gave_up_reach_nobody_else(pair, door):
+    """The first worker fails; the second is busy then, and answers while others wait."""
+    read, write = door
+    pair.submit(0, eval, "1 / 0")
+    pair.submit(1, eval, f"{read} or 'late'")
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        pair.ready()
+    assert pair.call(0, eval, f"{write} or 'opened'") == "opened"
+    assert pair.call(1, abs, -2) == 2
+    for expression in ("1 / 0", f"{read}"):  # the failure itself is what nobody waits for
+        pair.submit(0, eval, expression)
+    pair.submit(1, eval, write)
+    pair.abandon()
+    assert list(pair.map(abs, [(-i,) for i in range(4)])) == [0, 1, 2, 3]
+
+
 def test_user_errors_cross_over_as_such():
     with workers(1, "driftpolicy.tasks.registry") as one:
         with pytest.raises(UserError, match="unknown task 'nonsense'") as error:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from driftpolicy.agents import DFP, DFPConfig
+from driftpolicy.errors import UserError
 from driftpolicy.tasks.registry import find_task
 from driftpolicy.training.deciding import Decider
 from driftpolicy.training.evaluation import (
@@ -32,26 +33,34 @@ def agent():
 @pytest.mark.simulator
 def test_processes_change_nothing_and_the_policy_is_asked_once_per_chunk(agent, monkeypatch):
     decisions = []
-    decide = Decider.__call__
+    decide, rule = Decider.__call__, agent.decision_rule
 
     def counted(*arguments):
         decisions.append(None)
         return decide(*arguments)
+
+    def failing(*arguments):
+        raise UserError("amid two episodes")
 
     monkeypatch.setattr(Decider, "__call__", counted)
     results = []
     for processes in (1, 2):
         with evaluation_workers(find_task(TASK), processes) as workers:
             key = jax.random.key(3)
-            results.append(evaluate(agent.decision_rule, workers, seed=4, episodes=3, key=key))
+            results.append(evaluate(rule, workers, seed=4, episodes=3, key=key))
             if processes == 2:  # again on the same workers, in whatever state they are
-                results.append(evaluate(agent.decision_rule, workers, seed=4, episodes=3, key=key))
-                other = evaluate(agent.decision_rule, workers, seed=5, episodes=3, key=key)
-    assert results[0] == results[1] == results[2]
+                results.append(evaluate(rule, workers, seed=4, episodes=3, key=key))
+                other = evaluate(rule, workers, seed=5, episodes=3, key=key)
+                monkeypatch.setattr(Decider, "__call__", failing)
+                with pytest.raises(UserError, match="amid two episodes"):
+                    evaluate(rule, workers, seed=5, episodes=3, key=key)
+                monkeypatch.setattr(Decider, "__call__", counted)
+                results.append(evaluate(rule, workers, seed=4, episodes=3, key=key))
+    assert results[0] == results[1] == results[2] == results[3]
     assert all(isinstance(episode, Episode) for episode in results[0])
-    chunks = sum(-(-episode.length // 5) for episode in results[0]) * 3
+    chunks = sum(-(-episode.length // 5) for episode in results[0]) * 4
     chunks += sum(-(-episode.length // 5) for episode in other)
-    assert len(decisions) == chunks
+    assert len(decisions) == chunks  # nobody took the replies that the failure left for its own
 
 
 def test_each_decision_is_the_agents_with_a_key_of_its_own(agent):

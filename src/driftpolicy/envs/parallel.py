@@ -85,7 +85,7 @@ def _inherited() -> Iterator[None]:
 class Workers(Generic[_Target]):
     """``count`` processes, each holding one object that ``factory`` makes in the process.
 
-    One call at a time per worker. Use as a context manager.
+    One call at a time per worker, or :meth:`abandon` between them. Use as a context manager.
     """
 
     def __init__(
@@ -108,6 +108,8 @@ class Workers(Generic[_Target]):
         """Seconds to wait for any result before the workers are given up; None: for ever."""
         self._connections: list[Connection] = []
         self._processes = []
+        self._owed = [0] * count  # replies to come of each worker
+        self._unwanted = [0] * count  # how many of them nobody waits for any more
         # Otherwise Python's own end waits for processes that ignore its SIGTERM.
         atexit.register(self.close)
         with _inherited():
@@ -163,6 +165,11 @@ class Workers(Generic[_Target]):
             self._connections[worker].send((method.__name__, arguments, keywords))
         except (BrokenPipeError, ConnectionResetError):
             raise self._died(worker) from None
+        self._owed[worker] += 1
+
+    def abandon(self) -> None:
+        """Drop the results of all calls under way: somebody failed amid them."""
+        self._unwanted = list(self._owed)
 
     def ready(self) -> list[tuple[int, Any]]:
         """Wait for at least one result, and return all that are there, as (worker, result).
@@ -172,18 +179,23 @@ class Workers(Generic[_Target]):
             RuntimeError: with the worker's traceback, for any other error in it.
         """
         results = []
-        for connection in self._answered():
-            assert isinstance(connection, Connection)
-            worker = self._connections.index(connection)
-            try:
-                kind, value = connection.recv()
-            except (EOFError, ConnectionResetError):
-                raise self._died(worker) from None
-            if kind == "user error":
-                raise UserError(value)
-            if kind == "error":
-                raise RuntimeError(f"in an environment process:\n{value}")
-            results.append((worker, value))
+        while not results:
+            for connection in self._answered():
+                assert isinstance(connection, Connection)
+                worker = self._connections.index(connection)
+                try:
+                    kind, value = connection.recv()
+                except (EOFError, ConnectionResetError):
+                    raise self._died(worker) from None
+                self._owed[worker] -= 1
+                if self._unwanted[worker]:
+                    self._unwanted[worker] -= 1
+                elif kind == "user error":
+                    raise UserError(value)
+                elif kind == "error":
+                    raise RuntimeError(f"in an environment process:\n{value}")
+                else:
+                    results.append((worker, value))
         return results
 
     def _answered(self) -> list[Any]:
@@ -208,12 +220,13 @@ class Workers(Generic[_Target]):
         *arguments: _Parameters.args,
         **keywords: _Parameters.kwargs,
     ) -> _Result:
-        """Call a method and wait for its result, with no other call under way.
+        """Call a method and wait for its result; calls under way are abandoned.
 
         Raises:
             UserError: as :meth:`ready`.
             RuntimeError: as :meth:`ready`.
         """
+        self.abandon()
         self.submit(worker, method, *arguments, **keywords)
         ((_, result),) = self.ready()
         return result
@@ -223,11 +236,12 @@ class Workers(Generic[_Target]):
         method: Callable[[_Target, *_Arguments], _Result],
         calls: Sequence[tuple[*_Arguments]],
     ) -> Iterator[_Result]:
-        """Make calls, a tuple of arguments each, on the workers that are free.
+        """Make calls, a tuple of arguments each, on all workers; calls under way are abandoned.
 
         Yields:
             Their results, in the order of ``calls``.
         """
+        self.abandon()
         waiting: dict[int, Any] = {}
         running: dict[int, int] = {}
         handed = 0

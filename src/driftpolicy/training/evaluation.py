@@ -66,6 +66,7 @@ def evaluate(
             running[worker] = (episode, decide.noise(jax.random.fold_in(key, episode)))
             workers.submit(worker, EpisodeRunner.reset, seeds[episode])
 
+    workers.abandon()  # another run's evaluation may have failed with episodes under way
     for worker in range(len(workers)):
         start(worker)
     while len(results) < episodes:
