@@ -112,6 +112,16 @@ def test_an_overlapped_run_resumes_exactly(data_file, dataset, workers, overlapp
     assert_same_run((folder, trainer), overlapped)
 
 
+def test_environments_take_turns_where_there_are_fewer_steps_than_them(
+    data_file, dataset, workers, tmp_path
+):
+    settings = {"offline_steps": 0, "online_steps": 12, "warmup_steps": 12, "eval_episodes": 1}
+    config = tiny(data_file, num_envs=3, log_every=2, **settings)
+    _, trainer, _ = run_to_end(config, tmp_path, dataset, workers)
+    *_, transitions = trainer.replay.state()["counts"]
+    assert transitions.tolist() == [4, 4, 4]
+
+
 def test_several_environments(data_file, dataset, workers, tmp_path, monkeypatch):
     config = tiny(
         data_file, num_envs=3, overlap=True, online_steps=70, replay_capacity=150, eval_episodes=1

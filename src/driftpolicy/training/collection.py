@@ -76,8 +76,12 @@ class Collection:
         """Give an environment the chunk that it executes next."""
         self._pending[environment] = chunk
 
-    def submit(self, steps: int) -> None:
+    def submit(self, steps: int, made: int) -> None:
         """Let the environments execute their chunks, together no more than ``steps`` steps.
+
+        Args:
+            steps: where there are fewer of them than environments, some wait.
+            made: steps so far; they say whose turn it is.
 
         Raises:
             TakenBack: if an environment fails.
@@ -85,7 +89,7 @@ class Collection:
         count = len(self._pending)
         with self._or_taken_back():
             for i in range(count):
-                quota = steps // count + (i < steps % count)
+                quota = steps // count + ((i - made) % count < steps % count)
                 actions, self._pending[i] = self._pending[i][:quota], self._pending[i][quota:]
                 if len(actions):
                     self._running[i] = actions

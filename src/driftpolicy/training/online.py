@@ -74,7 +74,7 @@ def pay(run: RunState, now: bool) -> Steps:
 def submit(run: RunState) -> None:
     """Let the environments execute their chunks, no further than to the next boundary."""
     assert run.collection is not None
-    run.collection.submit(schedule.steps_to_boundary(run.config, run.step))
+    run.collection.submit(schedule.steps_to_boundary(run.config, run.step), run.step)
 
 
 def collect(run: RunState) -> None:
