@@ -95,3 +95,16 @@ def test_what_changes_nothing_offline_is_shared():
     assert settings_of("dfp") != settings_of("dfp", shared_positives=8)
     assert settings_of("dfp") != settings_of("dfp", form="sinkhorn")
     assert settings_of("bfn") != settings_of("qc-bfn")
+
+
+def test_a_users_methods_of_one_name_are_others(tmp_path):
+    source = (
+        "from driftpolicy.agents import DFP, DFPConfig\nclass Mine(DFP):\n    Config = DFPConfig\n"
+    )
+    for name in ("one.py", "other.py"):
+        (tmp_path / name).write_text(source)
+    one, other = (f"{tmp_path}/{name}:Mine" for name in ("one.py", "other.py"))
+    assert settings_of(one) == settings_of(one)
+    assert settings_of(one)["method"] == one
+    assert settings_of(one) != settings_of(other)
+    assert settings_of(one) != settings_of("dfp")

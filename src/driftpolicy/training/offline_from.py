@@ -1,6 +1,7 @@
 """One offline phase for several online ones: a run begins where another's offline phase ended."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,18 @@ def offline_settings(config: TrainConfig) -> dict[str, Any]:
     """Return everything in a config that decides the run's offline phase, but for the data."""
     agent = config.agent
     return {
-        "method": find_method(config.method).agent.__qualname__,
+        "method": _full_name(find_method(config.method).agent),
         **_without(config, _FREE),
         **_without(agent, agent.ONLINE_ONLY),
     }
+
+
+def _full_name(agent: type) -> str:
+    """Return the name of a method's class; of a user's with its file, since names are copied."""
+    if agent.__module__.startswith("driftpolicy."):
+        return agent.__qualname__
+    file = getattr(sys.modules[agent.__module__], "__file__", agent.__module__)
+    return f"{file}:{agent.__qualname__}"
 
 
 def _without(settings: Any, left_out: frozenset[str]) -> dict[str, Any]:
