@@ -15,9 +15,11 @@ class Executed(NamedTuple):
     """After the last step that was made."""
     rewards: Float[np.ndarray, " steps"]
     terminated: bool
-    """The task ended with the last step."""
+    """The task ended with the last step: no value follows."""
     ended: bool
     """The episode ended with the last step, in that way or by its time limit."""
+    success: bool
+    """Of the last step."""
 
 
 class Moment(NamedTuple):
@@ -66,4 +68,5 @@ class Branching:
             rewards=np.array([step.reward for step in steps]),
             terminated=last.terminated,
             ended=last.ended,
+            success=last.success,
         )

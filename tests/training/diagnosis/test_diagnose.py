@@ -13,10 +13,18 @@ from driftpolicy.training.diagnosis.field import forces
 from .toy import KnownCritic, Toy, agent_with
 
 
-def explored(sign, episodes=12):
+class Upright(Toy):
+    """Who falls ends the episode, and it is no success; who stands until the limit succeeds."""
+
+    def step(self, action):
+        step = super().step(action)
+        return step._replace(terminated=step.truncated, truncated=step.terminated)
+
+
+def explored(sign, episodes=12, environment=Toy):
     agent = agent_with(KnownCritic(sign))
     explorer = Explorer(
-        environment=Branching(Toy()),
+        environment=Branching(environment()),
         rule=agent.decision_rule,
         proposer=agent.actor,
         candidates=8,
@@ -57,6 +65,12 @@ def test_the_choice_of_a_critic_that_knows_wins(sign, wins):
     assert better.mean() == wins
 
 
+def test_a_branch_succeeds_where_its_environment_says_so():
+    branches = [explored(1.0, environment=environment)[1] for environment in (Toy, Upright)]
+    np.testing.assert_array_equal(branches[0].success, branches[1].success)
+    assert 0 < branches[0].success.mean() < 1
+
+
 def test_forces_without_a_signal_are_those_of_any_choice():
     observation = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
     known = forces(agent_with(KnownCritic(1.0)), observation, jax.random.key(0))
@@ -79,6 +93,14 @@ def test_every_number_has_an_interval_and_all_is_repeatable():
     for one in found:
         assert one.low <= one.value <= one.high, one
         assert one.units >= 1
+
+
+def test_a_single_candidate_has_no_force_to_measure():
+    critic = KnownCritic(1.0, doubt=0.5)
+    agent = agent_with(critic, candidates=1, positives=1).start_online()
+    names = {one.name for one in diagnose(agent, Toy(), [0, 1], key=jax.random.key(0))}
+    assert "choice_wins" in names
+    assert "force_chosen" not in names
 
 
 def test_forces_are_measured_for_drifting_policies_alone():

@@ -64,7 +64,7 @@ def diagnose(
     )
     decisions, pairs = explorer.explore(seeds, branches, progress, over)
     found = of_decisions(decisions) + of_branches(pairs)
-    if isinstance(agent, DFP):
+    if isinstance(agent, DFP) and agent.config.candidates > 1:
         # Neighbours in time are alike; a block should see all of the episodes.
         order = np.random.default_rng(0).permutation(len(decisions.observation))
         states = jnp.asarray(decisions.observation[order])

@@ -105,6 +105,7 @@ class _Trace(NamedTuple):
     rewards: list[np.ndarray]
     moments: list[Moment]
     terminated: bool
+    success: bool
 
     def returns(self, discount: float) -> Float[np.ndarray, " decisions"]:
         """The discounted return from each decision to the end."""
@@ -166,8 +167,8 @@ class Explorer:
 
     def _play(self, observation: np.ndarray, key: PRNGKeyArray, *, first: int) -> _Trace:
         """Let the policy go on to the end of the episode; decision ``first`` is the next."""
-        trace = _Trace([], [], [], [], False)
-        decision, ended, terminated = first, False, False
+        trace = _Trace([], [], [], [], False, False)
+        decision, ended = first, False
         while not ended:
             chunk, value = _decide(self.rule, observation, jax.random.fold_in(key, decision))
             trace.observations.append(observation)
@@ -175,9 +176,10 @@ class Explorer:
             trace.moments.append(self.environment.moment())
             done = self.environment.execute(np.asarray(chunk))
             trace.rewards.append(done.rewards)
-            observation, ended, terminated = done.observation, done.ended, done.terminated
+            trace = trace._replace(terminated=done.terminated, success=done.success)
+            observation, ended = done.observation, done.ended
             decision += 1
-        return trace._replace(terminated=terminated)
+        return trace
 
     def _candidates(self, observation: np.ndarray, key: PRNGKeyArray, decision: int) -> Proposed:
         at_decision = jax.random.fold_in(jax.random.fold_in(key, decision), 1)
@@ -217,12 +219,12 @@ class Explorer:
         for candidate in pair:
             self.environment.return_to(moment)
             done = self.environment.execute(np.asarray(proposed.chunks[candidate]))
-            trace = _Trace([], [], [], [], done.terminated)
+            trace = _Trace([], [], [], [], done.terminated, done.success)
             if not done.ended:
                 trace = self._play(done.observation, key, first=decision + 1)
             trace.rewards.insert(0, done.rewards)
             returns.append(trace.returns(self.rule.config.discount)[0])
-            successes.append(float(trace.terminated))
+            successes.append(float(trace.success))
         return Branches(
             episode=np.array([episode]),
             value=values[None, pair],
