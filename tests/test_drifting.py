@@ -210,6 +210,19 @@ def test_only_the_generated_samples_are_trained(kernel, form):
 
 
 @pytest.mark.parametrize(("kernel", "form"), FORMS)
+@pytest.mark.parametrize("state_weight", [0.0, 1.0])
+def test_without_positives_there_is_no_force_and_nobody_else_notices(kernel, form, state_weight):
+    x, p = (jnp.asarray(a, jnp.float32) for a in problem(4, batch=2))
+    states, weights = jnp.array([1.0, state_weight]), jnp.array([[1.0, 0.5, 2.0], [0.0] * 3])
+    loss, info, gradient = value_and_gradient(x, p, states, weights, kernel=kernel, form=form)
+    assert float(loss[0]) > 0.1
+    assert float(loss[1]) == 0
+    np.testing.assert_array_equal(gradient[1], 0)
+    assert np.isfinite(gradient[0]).all()
+    assert float(info.nonfinite) == 0
+
+
+@pytest.mark.parametrize(("kernel", "form"), FORMS)
 def test_symmetries_of_the_trained_field(x64, kernel, form):
     """Order, place and unit of length: only the samples' arrangement matters."""
     x, p = problem(3)

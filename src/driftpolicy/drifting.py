@@ -167,10 +167,11 @@ def _mean_shift_coefficients(
     generated: int,
 ) -> Float[Array, "batch generated targets"]:
     """The mean-shift form: the shift to the positives minus the shift to the negatives."""
-    logits = logits + jnp.log(target_weights)[:, None]
+    some = jnp.any(target_weights[:, generated:] > 0, axis=-1)[:, None]  # else: no force
+    logits = logits + jnp.log(jnp.where(some, target_weights, 1))[:, None]
     attract = jax.nn.softmax(logits[..., generated:], axis=-1)
     repel = -jax.nn.softmax(logits[..., :generated], axis=-1)
-    return jnp.concatenate([repel, attract], axis=-1)
+    return jnp.concatenate([repel, attract], axis=-1) * some[..., None]
 
 
 _COEFFICIENTS = {
@@ -262,7 +263,8 @@ def drift_loss(
         temperatures: kernel widths in units of ``scale``, each > 0.
         state_weights: 0 or 1 per state; a state of weight 0 contributes to nothing, whatever it
             holds, and its loss is 0. Default: all 1.
-        positive_weights: factors >= 0 on the affinities of the positives. Default: all 1.
+        positive_weights: factors >= 0 on the affinities of the positives; where all are 0, there
+            is no force. Default: all 1.
         kernel: ``exp(-d / tau)`` ("laplace") or ``exp(-d^2 / 2 tau^2)`` ("gaussian").
         form: "two-sided" as above; the plain "mean-shift" difference, as in
             :func:`mean_shift_field`, where the weights of the positives weigh the kernel average;
