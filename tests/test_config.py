@@ -234,6 +234,8 @@ def test_columns_are_kept_and_may_be_missing():
     [
         ({"seed": "1"}, "seed must be a whole number, not '1'"),
         ({"seed": True}, "seed must be a whole number, not True"),
+        ({"seed": -1}, "seed must be from 0 to 4294967295, not -1"),
+        ({"seed": 2**32}, "seed must be from 0 to 4294967295, not 4294967296"),
         ({"batch_size": 64.0}, "batch_size must be a whole number, not 64.0"),
         ({"online_share": "half"}, "online_share must be a number, not 'half'"),
         ({"actor_hidden": 256}, "actor_hidden must be a list, each a whole number, not 256"),

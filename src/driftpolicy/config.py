@@ -23,6 +23,8 @@ from driftpolicy.tasks.registry import benchmark_of, find_task
 from driftpolicy.tasks.task import CustomSettings, Task
 
 LOGGERS = ("tensorboard", "wandb")
+SEEDS = 2**32
+"""How many there are: JAX's keys tell no more apart."""
 _CUSTOM_FIELDS = tuple(
     field.name for field in dataclasses.fields(CustomSettings) if field.name != "scaling"
 )
@@ -137,9 +139,10 @@ class TrainConfig:
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("checkpoint_every", "processes"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("seed", "offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
+        for name in ("offline_steps", "online_steps", "warmup_steps", "collect_episodes"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
         require(self, "online_prior", self.online_prior >= 0, "at least 0")
+        require(self, "seed", 0 <= self.seed < SEEDS, f"from 0 to {SEEDS - 1}")
         timeout = self.environment_timeout
         require(self, "environment_timeout", 0 <= timeout < math.inf, "at least 0")
         least = self.num_envs * (self.agent.chunk_length + 2)

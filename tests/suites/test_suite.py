@@ -97,7 +97,7 @@ def test_blocks_add_to_what_is_common(tmp_path):
         (GOOD.replace('"dfp"', '"sac"'), "unknown method 'sac'; known: bfn"),
         (GOOD.replace('"small"', '"huge"'), "unknown preset 'huge'"),
         (GOOD.replace('"small"', "1"), "preset must be a text"),
-        (GOOD.replace("[0, 1]", "[0, -1]"), "seed must be at least 0"),
+        (GOOD.replace("[0, 1]", "[0, -1]"), "seed must be from 0 to 4294967295, not -1"),
         (GOOD.replace("[0, 1]", "[0, 0]"), "seeds names something twice"),
         (GOOD.replace("[0, 1]", "5"), "seeds must be a list of whole numbers, not 5"),
         (GOOD.replace("[0, 1]", "[true]"), "seeds must be a list of whole numbers"),

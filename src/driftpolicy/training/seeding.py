@@ -2,12 +2,24 @@
 
 import jax
 
+from driftpolicy.config import SEEDS
+from driftpolicy.errors import UserError
+
 
 class RunKeys:
     """A run's streams of keys, all functions of its seed."""
 
     def __init__(self, seed: int):
-        """Separate streams for the initialisation, updates, decisions and evaluation."""
+        """Separate streams for the initialisation, updates, decisions and evaluation.
+
+        Args:
+            seed: from 0 to 2^32 - 1; JAX would take a larger one for one of these.
+
+        Raises:
+            UserError: for another seed.
+        """
+        if not 0 <= seed < SEEDS:
+            raise UserError(f"seed must be from 0 to {SEEDS - 1}, not {seed}")
         key = jax.random.key(seed)
         self.init, self.update, self.act, self.evaluate = (
             jax.random.fold_in(key, stream) for stream in range(4)
