@@ -254,7 +254,7 @@ def test_time_limit_and_no_gl(data_file, tmp_path, monkeypatch):  # noqa: F811
     code, output = finish(start("resume", run))
     assert code == 0, output
     missing = str(no_opengl("egl"))
-    assert f"No video: {missing}\n" in output
+    assert f"Warning: no video: {missing}\n" in output
     assert "Traceback" not in output
     assert not (run / "rollout.mp4").exists()
     assert (run / "summary.json").exists()

@@ -1,18 +1,22 @@
 """An environment that fails online: one line, a checkpoint, and a run that goes on to the bit."""
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from driftpolicy.envs import parallel
 from driftpolicy.errors import UserError
 from driftpolicy.runs import checkpoints
+from driftpolicy.runs.checkpoints import Checkpoint
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.tasks.custom import plain
 from driftpolicy.tasks.custom.dataset import load_dataset
 from driftpolicy.training.evaluation import evaluation_workers
+from driftpolicy.training.launch import launch
 from driftpolicy.training.loop import train
 from driftpolicy.training.records import Records
 from driftpolicy.training.state import RunState
@@ -141,6 +145,23 @@ def test_a_failure_costs_no_step(
     assert_same_run(resumed, whole)
 
 
+def test_of_several_failures_each_is_said(robot, config, tmp_path):
+    folders = [RunFolder(tmp_path / f"seed{seed}") for seed in range(3)]
+    for seed, folder in enumerate(folders):
+        folder.create(dataclasses.replace(config, seed=seed, online_steps=(40, 40, 8)[seed]))
+    flag, said = robot.with_name("fault"), io.StringIO()
+    flag.write_text("raise")
+    try:
+        with pytest.raises(UserError, match="the arm is stuck") as error:
+            launch(folders, Console(file=said, width=1000), new=True)
+    finally:
+        flag.unlink()
+    assert f"dfp resume {folders[0].path} goes on" in str(error.value)
+    assert f"Warning: {folders[1].path} failed too: " in said.getvalue()
+    assert f"dfp resume {folders[1].path} goes on" in said.getvalue()
+    assert folders[2].finished()
+
+
 def test_a_failure_in_the_first_evaluation_says_that_there_is_no_checkpoint(
     config, dataset, tmp_path
 ):
@@ -166,13 +187,15 @@ def test_a_failure_in_an_evaluation_leaves_the_last_checkpoint(config, dataset, 
 
 
 def test_a_restless_environment_goes_on_in_a_fresh_episode(robot, config, dataset, tmp_path):
-    config = dataclasses.replace(config, task=f"gymnasium:{robot}:restless", checkpoint_every=8)
+    config = dataclasses.replace(config, task=f"gymnasium:{robot}:restless", log_every=1000)
     folder = RunFolder(tmp_path / "run")
     with evaluation_workers(config.configured_task(dataset.scaling), 1) as workers:
         steps = iter(range(100))
         trainer = trainer_of(config, folder, dataset, workers)
         train([trainer], stop=lambda: next(steps) == 3, report=lambda: None)
         trainer.close()
+        saved = Checkpoint.load(checkpoints.latest(folder.checkpoints))
+        assert saved.wall_s > 0  # of the steps since the last row of a log too
         before = trainer.replay.state()["counts"]
         again = trainer_of(config, folder, dataset, workers)
         with pytest.raises(UserError, match=r"not reproduce .*dfp resume --resume-episode restart"):

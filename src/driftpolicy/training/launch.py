@@ -82,22 +82,26 @@ def launch(
                 _draw(run, console)
                 if run.finished:
                     _finish(one, description, console)
-        if failure is not None:
-            raise failure
-        if not finished:
-            left = [run for run in runs if not run.finished]
-            paths = " ".join(str(run.folder.path) for run in left)
-            if stop.output_lost and not stop.signal:
-                raise UserError(
-                    f"nobody reads the output any more ({stop.output_lost.strerror}): stopped with "
-                    f"a checkpoint at step {left[0].step:,}; go on with: dfp resume {paths}"
-                )
+        left = [run for run in runs if run.going]
+        paths = " ".join(str(run.folder.path) for run in left)
+        if left and not stop.output_lost:
             reason = stop.signal.name if stop.signal else f"the limit of {max_minutes:g} minutes"
             console.print(
                 f"Stopped by {reason} at step {left[0].step:,}; go on with: dfp resume {paths}",
                 highlight=False,
                 soft_wrap=True,
             )
+        if failure is not None:
+            for run in runs:
+                if run.error not in (None, failure):
+                    _warn(f"{run.folder.path} failed too: {run.error}", console)
+            raise failure
+        if not finished:
+            if stop.output_lost and not stop.signal:
+                raise UserError(
+                    f"nobody reads the output any more ({stop.output_lost.strerror}): stopped with "
+                    f"a checkpoint at step {left[0].step:,}; go on with: dfp resume {paths}"
+                )
             return 128 + stop.signal if stop.signal else 0
     return 0
 
@@ -202,7 +206,7 @@ def _finish(records: Records, data: dict[str, Any], console: Console) -> None:
             records.film()
             video = folder.video.name
         except UserError as error:
-            console.print(f"[yellow]No video: {error}[/yellow]", highlight=False, soft_wrap=True)
+            _warn(f"no video: {error}", console)
     folder.write_summary(
         {
             "version": __version__,

@@ -73,6 +73,7 @@ class Records:
         run = self.run
         if run.step == self._saved_step:
             return
+        run.tick()
         for sink in self._sinks:
             sink.flush()
         run.checkpoint(self._logs()).save(run.folder.checkpoints)
