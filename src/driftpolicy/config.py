@@ -263,7 +263,7 @@ def lower_layers(
     chosen = PRESETS[preset] | PRESET_PLACES.get((preset, method), {})
     task = task or chosen.get("task")
     if task is None:
-        raise UserError(f"name a task (the preset {preset} has none of its own; see dfp tasks)")
+        raise UserError("name a task (see dfp tasks), or an environment of yours with --env")
     find_method(method)
     benchmark = find_task(task).benchmark
     for place in ((preset, benchmark), (preset, method, benchmark)):

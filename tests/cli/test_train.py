@@ -127,7 +127,7 @@ def one_line(capsys, arguments: list[str]) -> str:
         (["train", "--config", "none.toml"], "cannot read the settings none.toml: No such file"),
         (["train", "--config"], "argument --config: expected one argument"),
         (["resume", "nowhere"], "nowhere holds no run"),
-        (["eval", "nowhere"], "holds no checkpoint"),
+        (["eval", "nowhere"], "nowhere does not exist"),
         (["eval", "nowhere", "--episodes", "0"], "--episodes must be at least 1"),
         (["eval", "nowhere", "--best-of", "0"], "--best-of must be at least 1"),
         ([], "required: COMMAND"),

@@ -1,5 +1,6 @@
 """An exported policy at run time: shapes, refusals, memory."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_a_wrong_observation_is_refused(policy, observation, words):
     with pytest.raises(UserError, match=words):
         policy.act(np.asarray(observation), rng())
     policy.act(np.zeros(OBSERVATION), rng())  # and nothing is left behind
+
+
+@pytest.mark.parametrize("wrong", [0, np.random, None])
+def test_a_seed_is_no_generator(policy, wrong):
+    with pytest.raises(TypeError, match=r"rng must be numpy.random.default_rng\(seed\), not "):
+        inspect.unwrap(Policy.act)(
+            policy, np.zeros(OBSERVATION), wrong
+        )  # past the tests' own check
 
 
 def test_wrong_noise_and_batches_are_refused(policy, folder):

@@ -192,4 +192,4 @@ def test_on_the_command_line(tmp_path, capsys):
         assert line in error
         assert error.count("\n") == 1
     assert main(["export", str(tmp_path / "none"), str(path)]) == 2
-    assert "holds no checkpoint" in capsys.readouterr().err
+    assert "none does not exist" in capsys.readouterr().err

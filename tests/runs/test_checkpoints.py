@@ -1,5 +1,7 @@
 """Checkpoint files: atomic, versioned, refused by name when they do not fit."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,6 +44,21 @@ def test_the_last_two_are_kept(tmp_path):
 def test_no_checkpoint(tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint"):
         checkpoints.latest(tmp_path)
+    with pytest.raises(UserError, match=f"^{tmp_path} holds no checkpoint"):
+        checkpoints.checkpoint_of(tmp_path)
+    with pytest.raises(UserError, match=r"^nowhere does not exist$"):
+        checkpoints.checkpoint_of(Path("nowhere"))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config.json is no checkpoint: name a run's folder, or"):
+        checkpoints.load(checkpoints.checkpoint_of(tmp_path / "config.json"))
+
+
+def test_a_checkpoint_is_found_by_its_run_its_folder_and_itself(tmp_path):
+    saved = [save(tmp_path / "checkpoints", step) for step in (40, 80)]
+    for path in (tmp_path, tmp_path / "checkpoints", saved[1]):
+        assert checkpoints.checkpoint_of(path) == saved[1]
+    with pytest.raises(UserError, match=r"99.npz does not exist; there are .*40.npz, .*80.npz"):
+        checkpoints.checkpoint_of(tmp_path / "checkpoints" / "step-0000000099.npz")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign", "text"])

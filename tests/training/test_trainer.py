@@ -274,5 +274,5 @@ def test_a_policy_needs_the_path_alone(whole):
         policy.act(np.zeros(27), seed=0)
     with pytest.raises(UserError, match="NaN"):
         policy.act(np.full(28, np.nan), seed=0)
-    with pytest.raises(UserError, match="holds no checkpoint"):
+    with pytest.raises(UserError, match="nowhere does not exist"):
         driftpolicy.load_policy(folder.path / "nowhere")

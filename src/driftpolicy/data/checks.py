@@ -6,7 +6,7 @@ and what it adds to a handful of extremes, so data of any size pass in one walk.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from driftpolicy.errors import listing
 
 _FEW = 0.01  # share of steps whose actions may lie outside the bounds: they are clipped
 _ROUNDING = 1e-5  # of a range: not outside
+_APART = 1e3  # so many times what any other episode reaches, and one, is no measurement
 _NAMED = 5  # so many of a kind are listed
 
 
@@ -26,6 +27,10 @@ class Demands(NamedTuple):
 
     observation_dim: int | None = None
     """Numbers in an observation; None where that is not known."""
+    observation_low: Float[np.ndarray, " observation"] | None = None
+    """The least values of its observation space; None where that is not known."""
+    observation_high: Float[np.ndarray, " observation"] | None = None
+    """The greatest ones."""
     action_low: Float[np.ndarray, " action"] | None = None
     """The least actions that are executed as they are; None where that is not known."""
     action_high: Float[np.ndarray, " action"] | None = None
@@ -46,6 +51,7 @@ def check_episodes(episodes: Iterable[Episode], demands: Demands) -> list[Findin
     first, bounds = [_Bounds(demands), _Numbers()], demands.action_low
     others = [
         _Worth(demands),
+        _Observed(demands),
         _Constant(),
         Motion(),
         Still(bounds, demands.action_high),
@@ -67,6 +73,13 @@ def check_episodes(episodes: Iterable[Episode], demands: Demands) -> list[Findin
     if any(finding.refused for finding in found):
         return found
     return found + [finding for check in others for finding in check.findings()]
+
+
+def _outside(rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Tell of each number in rows whether it is beyond its bounds, by more than rounding."""
+    span = high - low
+    slack = _ROUNDING * np.where(np.isfinite(span), span, 0)
+    return (rows < low - slack) | (rows > high + slack)
 
 
 class _Numbers:
@@ -96,12 +109,11 @@ class _Bounds:
         low, high = self._demands.action_low, self._demands.action_high
         if low is None or high is None:
             return
-        slack, actions = _ROUNDING * (high - low), episode.actions
-        outside = (actions < low - slack) | (actions > high + slack)
-        self._steps += len(actions)
+        outside = _outside(episode.actions, low, high)
+        self._steps += len(outside)
         self._outside += int(outside.any(axis=1).sum())
         self._each = outside.sum(axis=0) + (self._each if len(self._each) else 0)
-        self._extremes.see(actions)
+        self._extremes.see(episode.actions)
 
     def findings(self) -> Iterator[Finding]:
         low, high = self._demands.action_low, self._demands.action_high
@@ -123,6 +135,54 @@ class _Bounds:
                 f"{what}: convert their units, record what was executed, or train on them as they "
                 "are (--action-bounds data)",
                 refused=True,
+            )
+
+
+class _Observed:
+    """Reports observations that the environment does not give, and values that nothing measures."""
+
+    def __init__(self, demands: Demands):
+        self._low, self._high = demands.observation_low, demands.observation_high
+        self._extremes = Extremes()
+        self._rows = 0
+        self._outside: Any = 0
+        self._names: list[str] = []
+        # Of each number the greatest size in any episode, in which that is, and in any other.
+        self._greatest: Any = 0.0
+        self._where: Any = 0
+        self._next: Any = 0.0
+
+    def see(self, episode: Episode) -> None:
+        rows = episode.observations
+        self._extremes.see(rows)
+        size = np.abs(np.stack([rows.min(axis=0), rows.max(axis=0)]).astype(float)).max(axis=0)
+        more = size > self._greatest
+        self._next = np.where(more, self._greatest, np.maximum(self._next, size))
+        self._where = np.where(more, len(self._names), self._where)
+        self._greatest = np.maximum(self._greatest, size)
+        self._names.append(episode.name)
+        if self._low is not None and self._high is not None:
+            outside = _outside(rows, self._low, self._high)
+            self._rows += len(rows)
+            self._outside = self._outside + outside.sum(axis=0)
+
+    def findings(self) -> Iterator[Finding]:
+        if self._low is not None and self._high is not None and np.any(self._outside):
+            worst = int(np.argmax(self._outside))
+            percent = float(f"{100 * self._outside[worst] / self._rows:.2g}")
+            yield Finding(
+                f"observations are outside the environment's observation space: number {worst}, "
+                f"counted from 0, in {percent:g}% of the rows; it goes from "
+                f"{self._extremes.low[worst]:g} to {self._extremes.high[worst]:g}, there from "
+                f"{self._low[worst]:g} to {self._high[worst]:g}; are they in other units?"
+            )
+        apart = np.flatnonzero(self._greatest > _APART * np.maximum(self._next, 1))
+        if len(self._names) > 1 and len(apart):
+            worst = int(apart[np.argmax(self._greatest[apart])])
+            yield Finding(
+                f"number {worst} of the observations, counted from 0, reaches "
+                f"{self._greatest[worst]:g} in {self._names[self._where[worst]]}, and no more than "
+                f"{self._next[worst]:g} in the others: if that is a fault, leave the episode out"
             )
 
 

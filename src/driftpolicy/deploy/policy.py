@@ -53,7 +53,10 @@ class Policy:
 
         Raises:
             UserError: if the observation has the wrong shape or is not finite.
+            TypeError: if ``rng`` is no generator.
         """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be numpy.random.default_rng(seed), not {rng!r}")
         buffers = self._take(observation)
         rng.standard_normal(out=buffers.noise, dtype=np.float32)
         return self._decide(observation)

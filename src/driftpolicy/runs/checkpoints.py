@@ -18,7 +18,7 @@ from jaxtyping import Float32
 
 from driftpolicy.config import TrainConfig
 from driftpolicy.data.files import read_npz, write_npz
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, listing
 from driftpolicy.runs.meta import require_kinds
 from driftpolicy.runs.trees import require_finite
 from driftpolicy.scaling import Scaling
@@ -224,8 +224,13 @@ def load(path: Path, *groups: str) -> tuple[dict[str, Any], dict[str, dict[str, 
         if type(version) is not int:
             raise ValueError(f"its version is {version!r}")
     except (UserError, KeyError, ValueError, TypeError) as error:
+        if not path.name.endswith(".npz"):
+            raise UserError(
+                f"{path} is no checkpoint: name a run's folder, or a file of its folder checkpoints"
+            ) from None
+        reason = str(error).removesuffix("; get it again")
         raise UserError(
-            f"checkpoint {path} is corrupted ({error}); delete it to continue from the one before"
+            f"checkpoint {path} is corrupted ({reason}); delete it to continue from the one before"
         ) from None
     if version > VERSION:
         raise UserError(
@@ -262,9 +267,18 @@ def latest(folder: Path) -> Path:
 
 
 def checkpoint_of(path: Path) -> Path:
-    """Return ``path`` if it is a file, else the newest checkpoint of the run folder ``path``.
+    """Return a checkpoint's file itself, of a run's folder or its folder of checkpoints the newest.
 
     Raises:
         UserError: if there is none.
     """
-    return path if path.is_file() else latest(path / "checkpoints")
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        beside = [other.name for other in list_checkpoints(path.parent)]
+        there = f"; there are {listing(beside, 5)}" if beside else ""
+        raise UserError(f"{path} does not exist{there}")
+    found = list_checkpoints(path) or list_checkpoints(path / "checkpoints")
+    if not found:
+        raise UserError(f"{path} holds no checkpoint")
+    return found[-1]

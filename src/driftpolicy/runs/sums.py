@@ -70,7 +70,10 @@ def _of_bytes(content: bytes) -> str:
 
 
 def _changed(path: Path) -> str:
+    further = f"the logs and the summary are written again by dfp resume {path.parent}"
+    if path.name == "config.json":
+        further = "dfp eval and dfp export go by the checkpoint, which has settings of its own"
     return (
         f"{path} was changed or damaged after the run had ended (its checksum is another): put the "
-        f"file back; the logs and the summary are written again by dfp resume {path.parent}"
+        f"file back; {further}"
     )

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from driftpolicy.errors import UserError
+from driftpolicy.runs.checkpoints import list_checkpoints
 from driftpolicy.training import schedule
 from driftpolicy.training.blocks import BlockSpec
 from driftpolicy.training.collection import TakenBack
@@ -129,7 +130,9 @@ def note(run: RunState, names: Sequence[str], steps: Steps, rows: np.ndarray) ->
         for value in values:
             run.means.add(name, value)
     if not all(map(math.isfinite, columns["loss"])):
+        saved = list_checkpoints(run.folder.checkpoints)
         run.error = UserError(
             f"the loss is not finite at step {steps.first + steps.count}: lower --learning-rate or "
-            f"check the data; the last checkpoint is in {run.folder.checkpoints}"
+            "look for extreme values in the data; "
+            + (f"the last checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet")
         )

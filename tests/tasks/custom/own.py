@@ -53,6 +53,15 @@ def invisible() -> gymnasium.Env:
     return limited(Point())
 
 
+class Undrawn(Point):
+    def render(self) -> Any:
+        raise NotImplementedError  # as Gymnasium's base class does
+
+
+def undrawn() -> gymnasium.Env:
+    return limited(Undrawn())
+
+
 def endless() -> gymnasium.Env:
     return Point()
 

@@ -98,6 +98,39 @@ def test_actions_outside_the_bounds():
     assert found(scaled(5, 4), free) == []
 
 
+def test_observations_outside_the_space():
+    """As of data in other units; where a side has no bound, nothing is outside on it."""
+    facts = FACTS._replace(
+        observation_low=np.array([-9.0, -np.inf, -1.0]),
+        observation_high=np.array([9.0, np.inf, np.inf]),
+    )
+    rows = GOOD[0].observations.clip(-1, None)
+    inside = [episode(i, 50, observations=np.abs(t)) for i, t in enumerate(rows_of(50))]
+    changed = dataclasses.replace(GOOD[0], observations=rows * np.float32([100, 100, 1]))
+    assert found(recording(GOOD[0]), FACTS) == found(recording(*inside), facts) == []
+    text = only(recording(changed, *inside), facts)
+    assert "number 0, counted from 0, in " in text
+    assert "there from -9 to 9; are they in other units?" in text
+    assert found(recording(changed, *inside)) == []  # without bounds
+
+
+def rows_of(steps: int) -> list[np.ndarray]:
+    return [np.random.default_rng(i).normal(size=(steps + 1, 3)).clip(-3, 3) for i in range(5)]
+
+
+@pytest.mark.parametrize("value", [1e30, -5e6])
+def test_a_value_far_beyond_all_other_episodes(value):
+    rows = GOOD[2].observations.copy()
+    rows[3, 1] = value
+    broken = dataclasses.replace(GOOD[2], observations=rows)
+    for data in ([*GOOD[:2], broken, GOOD[3]], [broken, *GOOD[:2]]):
+        text = only(recording(*data), None)
+        assert f"number 1 of the observations, counted from 0, reaches {abs(value):g}" in text
+        assert "in episode_2, and no more than " in text
+    both = dataclasses.replace(broken, name="more", actions=broken.actions / 2)
+    assert found(recording(*GOOD, broken, both), None) == []  # perhaps it is what is measured
+
+
 def test_short_episodes():
     lengths = np.array([4, 5, 3, 6])
     (finding,) = short_episodes(lengths, 5)
@@ -188,6 +221,15 @@ def test_not_a_number(part):
 )
 def test_another_environment(facts, text):
     assert f"the data have {text}" in only(recording(*GOOD), facts, refused=True)
+
+
+def test_without_rewards_successes_are_looked_at():
+    bare = [dataclasses.replace(t, rewards=None) for t in GOOD]
+    assert "the end of every episode counts as a success" in only(recording(*bare))
+    failed = [dataclasses.replace(t, success=np.zeros(len(t.actions), bool)) for t in bare]
+    assert "no step of the data is a success" in only(recording(*failed))
+    failed[0].success[-1] = True
+    assert found(recording(*failed)) == []
 
 
 def test_success():

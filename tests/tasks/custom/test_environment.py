@@ -146,7 +146,8 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path):
         (f"{FILE}:broken", r"ValueError: the robot is not plugged in \(own.py, line \d+\)"),
         (f"{FILE}:nothing", "nothing gives NoneType, not a gymnasium.Env"),
         (f"{FILE}:pictures", "observation space is Box.*not a Box of numbers in a row"),
-        ("CartPole-v1", "action space is Discrete.*not a Box"),
+        ("CartPole-v1", r"action space is Discrete\(2\), not a Box .* by continuous numbers only"),
+        (FILE, f"the function that makes the environment too, as in {FILE}:make"),
     ],
 )
 def test_what_cannot_be_made_is_one_line(name, message, monkeypatch, tmp_path):
@@ -160,6 +161,8 @@ def test_no_images_is_one_line():
     environment = make_environment(task("invisible"))
     with pytest.raises(UserError, match="must take render_mode"):
         environment.render()
+    with pytest.raises(UserError, match=r"own.py:undrawn does not draw itself: give it a render"):
+        make_environment(task("undrawn")).render()
 
 
 # What an environment says of itself

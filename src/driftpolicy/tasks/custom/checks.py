@@ -22,14 +22,18 @@ def check_recording(
         facts: of the environment; None where there is none to compare with.
     """
     settings = settings or CustomSettings()
+    # Without rewards there is but one way to train on them.
+    unrewarded = recording.trajectories[0].rewards is None
     demands = Demands(
         outside="kept" if settings.action_bounds == "data" else "refused",
-        rewards="success" if settings.reward == "success" else "stored",
+        rewards="success" if settings.reward == "success" or unrewarded else "stored",
     )
     if facts is None:
         return check_episodes(recording.trajectories, demands)
     demands = demands._replace(
         observation_dim=facts.observation_dim,
+        observation_low=facts.observation_low,
+        observation_high=facts.observation_high,
         action_low=facts.action_low,
         action_high=facts.action_high,
     )

@@ -84,6 +84,11 @@ class GymnasiumEnvironment:
         """
         try:
             image = self._environment.render()
+        except NotImplementedError:
+            raise UserError(
+                f"{self._name} does not draw itself: give it a render() that returns an image, or "
+                "do without a film"
+            ) from None
         except gymnasium.error.Error as error:
             raise UserError(one_line(error)) from None
         if not isinstance(image, np.ndarray):

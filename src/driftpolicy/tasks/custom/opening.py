@@ -37,15 +37,21 @@ def open_environment(name: str, limit: int | None = None) -> Any:
     for what in ("observation", "action"):
         space = getattr(environment, f"{what}_space", None)
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            advice = {
+                "observation": "wrap it, for instance in gymnasium.wrappers.FlattenObservation",
+                "action": "the methods here act by continuous numbers only",
+            }
             raise UserError(
-                f"{name}: its {what} space is {space}, not a Box of numbers in a row; wrap it, "
-                "for instance in gymnasium.wrappers.FlattenObservation"
+                f"{name}: its {what} space is {space}, not a Box of numbers in a row; "
+                + advice[what]
             )
     return environment
 
 
 def _open(name: str, limit: int | None) -> Any:
     head, _, tail = name.rpartition(":")
+    if not head and name.endswith(".py"):
+        raise UserError(f"name the function that makes the environment too, as in {name}:make")
     maker = getattr(load_module(head), tail, None) if head else None
     if head and maker is None and tail not in gymnasium.registry:
         raise UserError(f"{head} has no {tail}")

@@ -31,6 +31,10 @@ class Facts(NamedTuple):
     """Whether the same seed and actions gave the same trajectory twice."""
     seeded: bool = True
     """Whether two seeds gave two first observations."""
+    observation_low: Float64[np.ndarray, " observation"] | None = None
+    """The least values of its observation space, which may be infinite."""
+    observation_high: Float64[np.ndarray, " observation"] | None = None
+    """The greatest values, which may be infinite."""
 
 
 def probe(task: Task) -> Facts:
@@ -68,6 +72,8 @@ def probe(task: Task) -> Facts:
         reports_success=reported,
         deterministic=same,
         seeded=not np.array_equal(once[0], elsewhere[0]),
+        observation_low=environment.observation_space.low.astype(np.float64),
+        observation_high=environment.observation_space.high.astype(np.float64),
     )
 
 
