@@ -49,14 +49,16 @@ def random_agent(config: TrainConfig):
     return dataclasses.replace(agent, actor=actor, critic=critic)
 
 
-def write_run(folder: Path, method: str = "dfp", *, met=None, scaling=None, **overrides) -> Path:
+def write_run(
+    folder: Path, method: str = "dfp", *, met=None, scaling=None, step=12, **overrides
+) -> Path:
     """A run's folder with one checkpoint; ``met`` are observations of its replay."""
     config = small_config(method, **overrides)
     met = np.zeros((0, OBSERVATION), np.float32) if met is None else met
     Checkpoint(
         config=config,
         data_id="0badf00d",
-        step=12,
+        step=step,
         online=False,
         observation_dim=OBSERVATION,
         action_dim=ACTION,

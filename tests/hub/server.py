@@ -148,6 +148,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             value = entry["value"]
             if entry["key"] == "file":
                 contents[value["path"]] = base64.b64decode(value["content"])
+            elif entry["key"] == "deletedFile":
+                del contents[value["path"]]
             elif entry["key"] == "lfsFile":
                 contents[value["path"]] = self.hub.blobs[value["oid"]]
         self.hub.commits[repository].append(contents)

@@ -113,6 +113,22 @@ def test_a_commit_stays_what_it_is(hub: Hub, run):
     assert hub.asked == []  # a commit that is here needs no network
 
 
+def test_a_push_replaces_the_run_before(hub: Hub, run, tmp_path):
+    """Also one that got further, of which nothing is left in the newest commit."""
+    assert main(["hub", "push", str(run), NAME]) == 0
+    first = hub.shas(f"models/{NAME}")[-1]
+    hub.commits[f"models/{NAME}"][-1]["notes.txt"] = b"somebody's own"
+    other = tmp_path / "runs" / "seed7"
+    write_run(other, step=7, best_of=2)
+    RunFolder(other).create(Checkpoint.load(latest(RunFolder(other).checkpoints)).config)
+    assert main(["hub", "push", str(other), NAME]) == 0
+    assert sorted(hub.commits[f"models/{NAME}"][-1]) == [
+        "README.md", "checkpoints/step-0000000007.npz", "config.json", "notes.txt",
+    ]  # fmt: skip
+    assert driftpolicy.load_policy(f"hf://{NAME}").config.agent.best_of == 2
+    assert driftpolicy.load_policy(f"hf://{NAME}@{first}").config.agent.best_of == 4
+
+
 def test_a_new_repository_can_be_private(hub: Hub, run, capsys, monkeypatch):
     assert main(["hub", "push", str(run), NAME, "--private"]) == 0
     assert hub.private == {f"models/{NAME}"}
@@ -211,6 +227,25 @@ def test_shards_are_a_folder(hub: Hub, tmp_path, capsys):
     assert [path.name for path in sorted((tmp_path / "there").glob("*.npz"))] == [
         "part-000.npz", "part-001.npz",
     ]  # fmt: skip
+
+
+def test_data_of_several_places_are_not_mixed(hub: Hub, tmp_path, capsys):
+    for name, file in (("alice/cube", "a.npz"), ("bob/cube", "b.npz"), ("carl/cube", "a.npz")):
+        assert main(["data", "push", str(data_file(tmp_path / file)), name]) == 0
+    assert main(["data", "pull", "alice/cube"]) == 0
+    capsys.readouterr()
+    for name in ("bob/cube", "carl/cube"):
+        assert "holds files already" in one_line(capsys, "data", "pull", name)
+    said = one_line(capsys, "data", "pull", "bob/cube", "--overwrite")
+    assert "holds other data than bob/cube@" in said
+    assert "(a.npz): move them away" in said
+    assert main(["data", "push", str(tmp_path / "b.npz"), "alice/cube"]) == 0  # by another name
+    assert list(hub.commits["datasets/alice/cube"][-1]) == ["README.md", "b.npz"]
+    capsys.readouterr()
+    assert "holds other data than alice/cube@" in one_line(capsys, "data", "pull", "alice/cube")
+    (tmp_path / "data/cube/a.npz").unlink()
+    assert main(["data", "pull", "alice/cube"]) == 0
+    assert sorted(path.name for path in (tmp_path / "data/cube").glob("*.npz")) == ["b.npz"]
 
 
 def test_data_that_are_refused(hub: Hub, tmp_path, capsys):

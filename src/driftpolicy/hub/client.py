@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +43,14 @@ class Place:
 
 
 def push(
-    place: Place, kind: Kind, files: Mapping[str, Path], card: str, *, private: bool, message: str
+    place: Place,
+    kind: Kind,
+    files: Mapping[str, Path],
+    card: str,
+    *,
+    replaces: tuple[str, ...],
+    private: bool,
+    message: str,
 ) -> str:
     """Make a repository if it is not there, and put files into it in one commit.
 
@@ -51,6 +59,8 @@ def push(
         kind: of the repository.
         files: by their name there.
         card: the text of its README.md.
+        replaces: patterns of names; what has such a name there and is not among ``files`` is of an
+            earlier push, and taken out. Earlier commits keep it.
         private: whether a new repository is private; one that is there stays as it is.
         message: of the commit.
 
@@ -77,10 +87,28 @@ def push(
             for name, path in {"README.md": readme, **files}.items()
         ]
         api.create_repo(place.name, repo_type=kind, private=private, exist_ok=True)
+        operations += [
+            hub.CommitOperationDelete(path_in_repo=name)
+            for name in api.list_repo_files(place.name, repo_type=kind)
+            if name not in files and any(fnmatch(name, pattern) for pattern in replaces)
+        ]
         done = api.create_commit(
             place.name, operations, repo_type=kind, commit_message=message, num_threads=2
         )
     return done.oid
+
+
+def contents(place: Place, kind: Kind) -> tuple[str, list[str]]:
+    """Return the commit that a place means now, and the names of the files in it.
+
+    Raises:
+        UserError: if it cannot be had.
+    """
+    hub = _package()
+    api = _api(hub)
+    with _one_line(place, hub, api):
+        info = api.repo_info(place.name, repo_type=kind, revision=place.revision)
+        return info.sha, [file.rfilename for file in info.siblings or ()]
 
 
 def pull(

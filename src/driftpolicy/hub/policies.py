@@ -14,13 +14,15 @@ from driftpolicy.runs.checkpoints import Checkpoint, latest
 from driftpolicy.runs.folder import RunFolder
 
 _PATTERNS = ("config.json", "summary.json", "checkpoints/*.npz")
+_REPLACED = (*_PATTERNS, "*.csv", "*.png", "*.mp4")  # of another run, which may have got further
 _FOLDER = "checkpoints"
 
 
 def push_run(path: Path, name: str, *, private: bool) -> str:
     """Publish the policy of a run's newest checkpoint, with its settings, logs and card.
 
-    The replay is left out, and the folders of this machine are taken out of the settings.
+    The replay is left out, and the folders of this machine are taken out of the settings. What an
+    earlier push has put there is replaced.
 
     Args:
         path: the run's folder.
@@ -51,7 +53,9 @@ def push_run(path: Path, name: str, *, private: bool) -> str:
                 files[file.name] = file
         card = policy_card(place.name, run, config, checkpoint.step)
         message = f"{config.method} on {config.task}, seed {config.seed}, step {checkpoint.step}"
-        return push(place, "model", files, card, private=private, message=message)
+        return push(
+            place, "model", files, card, replaces=_REPLACED, private=private, message=message
+        )
 
 
 def pull_policy(text: str) -> Path:
