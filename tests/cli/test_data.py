@@ -177,7 +177,7 @@ def test_inspect_a_published_file(file, tmp_path, capsys):
     write_npz(tmp_path / "published.npz", arrays)
     assert main(["data", "inspect", str(tmp_path / "published.npz")]) == 1
     rows = table(capsys.readouterr().out)
-    assert rows["origin"].startswith("published, or unknown")
+    assert rows["origin"] == "the file does not say who made it"
     assert "seed" not in rows
     assert rows["episodes"] == "3, the last without its end"
     assert rows["episode length"] == "2 to 10 (median 9) transitions"

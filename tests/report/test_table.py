@@ -187,12 +187,15 @@ def test_other_settings_and_other_data_are_said(suite, runs):
     folder.config_file.write_text(text.replace('"batch_size": 256', '"batch_size": 64'))
     other = runs / CUBE / "dfp/seed0/summary.json"
     other.write_text(other.read_text().replace("published", "collected"))
+    unknown = next(c for c in suite.cells if (c.method, c.task.name) != ("dfp", CUBE)).folder(runs)
+    unknown.summary.write_text(unknown.summary.read_text().replace("published", "unknown"))
     report = make_report(suite, runs)
     assert report.tables[0].entries["dfp", CUBE].scores == {0: 98.0, 2: 99.0}
     notes = " ".join(report.notes)
     assert f"{cell.name} is left out: " in notes
     assert "has batch_size 64, the suite says 256." in notes
     assert "collected on the machine that trained, not on the published set: cube-double" in notes
+    assert "whose file does not say who made them, so perhaps not on the published set: " in notes
 
 
 def test_a_shorter_protocol_is_said(tmp_path):

@@ -107,6 +107,23 @@ class Accelerated(Machines):
         return [(folders, max(map(self._end, folders))) for folders in ended]
 
 
+def test_a_run_that_cannot_begin_takes_no_other_with_it(tmp_path):
+    """A process ends for all its runs if one of them is damaged; afterwards each is tried alone."""
+    fault = ["seed 2 is corrupted"]
+    machines = Accelerated({seed: fault * (3 if seed == 2 else 1) for seed in (2, 3)})
+    driver = drive(tmp_path, machines, runs=cells(4))
+    assert machines.started[:2] == [[0, 1], [2, 3]]
+    assert sorted(machines.started[2:]) == [[2], [2], [3]]
+    assert [job.state for job in driver.jobs] == ["finished", "finished", "failed", "finished"]
+
+
+def test_runs_that_got_further_go_on_together(tmp_path):
+    machines = Accelerated({0: ["saved"], 1: ["saved"]}, slots=1)
+    driver = drive(tmp_path, machines, runs=cells(2))
+    assert machines.started == [[0, 1], [0, 1]]
+    assert driver.count("finished") == 2
+
+
 def test_runs_that_are_alike_share_an_accelerator(tmp_path):
     """On two accelerators five seeds are two processes; another batch size is a third."""
     machines = Accelerated()

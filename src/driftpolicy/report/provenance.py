@@ -13,7 +13,7 @@ class DataRecord:
 
     dataset: str
     origin: str
-    """``published``, ``collected``, or ``not recorded``."""
+    """``published``, ``collected``, ``unknown``, or ``not recorded``."""
     maker: str
     """Who made it, how and with what, as far as the file says."""
     crc32: str

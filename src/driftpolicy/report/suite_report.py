@@ -68,18 +68,24 @@ def _meaning(table: Table) -> Iterable[str]:
 def _provenance(results: Sequence[Result]) -> Iterable[str]:
     """Yield which data are not the published ones, and which settings not the suite's."""
     collected: dict[str, None] = {}
+    unknown: dict[str, None] = {}
     silent = 0
     for result in results:
         data = result.summary.data if result.summary else None
         task = result.cell.task  # nobody publishes data of a user's own environment
         if task.custom is None and data is not None and data.get("origin") != "published":
-            collected[task.title] = None
+            (unknown if data.get("origin") == "unknown" else collected)[task.title] = None
         silent += bool(result.evaluations) and data is None
     if collected:
         yield (
             "Trained on data collected on the machine that trained, not on the published set: "
             + ", ".join(collected)
             + "."
+        )
+    if unknown:
+        yield (
+            "Trained on data whose file does not say who made them, so perhaps not on the "
+            f"published set: {', '.join(unknown)}."
         )
     if silent:
         noun = "run does" if silent == 1 else "runs do"

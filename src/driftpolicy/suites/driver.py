@@ -51,6 +51,8 @@ class Job:
     """What went wrong last, in one line."""
     attempts: int = 0
     """How often it has ended early since its last new checkpoint."""
+    alone: bool = False
+    """It ended early without a new checkpoint: by a fault of its own, or of one beside it."""
     seen: Snapshot = dataclasses.field(default_factory=Snapshot)
     """What its folder said last."""
     rate: Rate = dataclasses.field(default_factory=Rate)
@@ -217,10 +219,14 @@ class Driver:
             job.state = "elsewhere" if job.folder.in_use() else "waiting"
 
     def _start_ready(self, machines: Machines) -> None:
-        """Start what fits: on accelerators runs that are alike in one process, else one in each."""
+        """Start what fits: on accelerators runs that are alike in one process, else one in each.
+
+        After a failure each is tried alone, so that those whose fault it was not come to their end.
+        """
         groups: dict[Hashable, list[Job]] = {}
         for job in [job for job in self.jobs if job.state == "waiting" and job.ready]:
-            alike = program_of(job.config) if machines.accelerated else job.cell
+            together = machines.accelerated and not job.alone
+            alike = program_of(job.config) if together else job.cell
             groups.setdefault(alike, []).append(job)
         for group in groups.values():
             while group and (free := self.slots - self._processes()) > 0:
@@ -274,7 +280,8 @@ class Driver:
         if self.stopping or job.folder.in_use():
             return
         job.error = error or "it ended early without an error"
-        job.attempts = 1 if job.run.saved_step > job.saved else job.attempts + 1
+        job.alone = job.run.saved_step <= job.saved
+        job.attempts = job.attempts + 1 if job.alone else 1
         if job.attempts >= ATTEMPTS:
             job.state = "failed"
         self._report(self, job, "failed" if job.state == "failed" else "ended early")

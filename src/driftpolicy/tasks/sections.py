@@ -69,7 +69,8 @@ def origin_section(description: dict[str, Any], size: int) -> Section:
     file = f"{rest.pop('path')}, {format_bytes(size)}, crc32 {rest.pop('crc32')}"
     origin = rest.pop("origin")
     if not rest:
-        return {"file": file, "origin": "published, or unknown: the file does not say who made it"}
+        silent = "the file does not say who made it"
+        return {"file": file, "origin": silent if origin == "unknown" else origin}
     maker = f"by {rest.pop('collected_by', '?')} on {rest.pop('machine', '?')}"
     note = rest.pop("note", None)
     versions = rest.pop("versions", {})

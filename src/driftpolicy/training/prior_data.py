@@ -78,9 +78,9 @@ def load_data_of_each(configs: Sequence[TrainConfig], console: Console) -> list[
         if key not in sets:
             path = find_data(config, console)
             sets[key] = prior, data = load_data(config, path, console)
+            origin = "of unknown origin" if data["origin"] == "unknown" else data["origin"]
             console.print(
-                f"Data: {path} ({data['origin']}; {prior.episodes:,} episodes, "
-                f"{len(prior):,} transitions)",
+                f"Data: {path} ({origin}; {prior.episodes:,} episodes, {len(prior):,} transitions)",
                 highlight=False,
                 soft_wrap=True,
             )

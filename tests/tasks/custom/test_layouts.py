@@ -118,6 +118,18 @@ def test_flat_arrays_without_what_followed(tmp_path):
         )
 
 
+def test_a_success_at_the_time_limit_is_no_end_of_the_task(tmp_path):
+    """Value follows it, so without what followed the step is left out, unless success is an end."""
+    path = write(tmp_path / "a.npz", flat(next_observations=None, success=is_last()))
+    for ends_at_success in (False, True):
+        options = ReadOptions(ends_at_success=ends_at_success)
+        trajectories = format_of(path).read(path, options).trajectories
+        for number, (one, episode) in enumerate(zip(trajectories, EPISODES, strict=True)):
+            ends = ends_at_success or number % 2 == 0
+            assert one.terminated == ends
+            assert len(one.actions) == len(episode["actions"]) - (not ends)
+
+
 def test_flat_arrays_that_are_cut_off(tmp_path):
     arrays = {name: values[:7] for name, values in flat().items()}
     last = read(write(tmp_path / "a.npz", arrays)).trajectories[-1]

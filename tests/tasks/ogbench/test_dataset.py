@@ -227,12 +227,16 @@ def test_metadata_of_another_program(episodes, tmp_path):
 # Summaries
 
 
-def test_description_and_identity(episodes, tmp_path):
+def test_description_and_identity(episodes, tmp_path, monkeypatch):
     path = write(tmp_path / "data.npz", episodes["cube-double"])
     told = describe(path)
-    assert told == {"origin": "published", "path": str(path), "crc32": told["crc32"]}
+    assert told == {"origin": "unknown", "path": str(path), "crc32": told["crc32"]}
     assert re.fullmatch("[0-9a-f]{8}", told["crc32"])
+    monkeypatch.setattr(
+        dataset_module, "PUBLISHED_FOLDER", tmp_path
+    )  # what lies there was published
     copy = describe(write(tmp_path / "copy.npz", episodes["cube-double"]))
+    assert copy["origin"] == "published"
     assert copy["crc32"] == told["crc32"]
     other = changed(episodes["cube-double"], qvel=episodes["cube-double"]["qvel"] + 1)
     assert describe(write(tmp_path / "other.npz", other))["crc32"] != told["crc32"]

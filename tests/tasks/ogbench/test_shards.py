@@ -69,6 +69,10 @@ def whole(parts, tmp_path_factory):
 def test_shards_are_found_in_the_order_of_their_numbers(folder, tmp_path):
     assert [path.name for path in list_shards(folder)] == list(NAMES)
     assert find_dataset(TASK, str(folder)) == folder
+    for name in ("b-play.npz", "a-play.npz", "c-play.npz"):  # whatever the file system says
+        (tmp_path / "same").mkdir(exist_ok=True)
+        (tmp_path / "same" / name).touch()
+    assert [path.name[0] for path in list_shards(tmp_path / "same")] == ["a", "b", "c"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no file of training data"):
         list_shards(tmp_path / "empty")

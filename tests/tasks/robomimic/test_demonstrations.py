@@ -178,10 +178,12 @@ def test_files_are_found_where_robomimic_keeps_them(tmp_path, monkeypatch):
     assert find_task_of_dataset("square").name == "square-mh-low_dim"
 
 
-def test_a_file_says_who_made_it(tmp_path):
+def test_a_file_says_who_made_it(tmp_path, monkeypatch):
     path = write(tmp_path / "a.hdf5")
     told = robomimic.describe(path)
-    assert told["origin"] == "published"
+    assert told["origin"] == "unknown"
+    monkeypatch.setattr(robomimic, "PUBLISHED_FOLDER", tmp_path)
+    assert robomimic.describe(path)["origin"] == "published"
     other = robomimic.describe(write(tmp_path / "b.hdf5", succeed=()))
     assert told["crc32"] != other["crc32"]
 

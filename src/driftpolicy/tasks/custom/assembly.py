@@ -46,7 +46,7 @@ def assemble(where: str, kind: str, stored: Stored, options: ReadOptions) -> Rec
         try:
             parts = _parts(where, episode, chosen, options.columns)
             if stored.frames:
-                parts = _with_last(where, episode, parts, after)
+                parts = _with_last(where, episode, parts, after, options.ends_at_success)
             one = trajectory(where, episode.name, parts)
             if options.skip_broken and (reason := not_finite(one)):
                 raise UserError(f"{where}: {reason}")
@@ -89,7 +89,11 @@ def _parts(
 
 
 def _with_last(
-    where: str, episode: StoredEpisode, parts: dict[str, np.ndarray], after: tuple[str, ...]
+    where: str,
+    episode: StoredEpisode,
+    parts: dict[str, np.ndarray],
+    after: tuple[str, ...],
+    ends_at_success: bool,
 ) -> dict[str, np.ndarray]:
     """Return the arrays of frames with the observation that followed the last action.
 
@@ -105,7 +109,7 @@ def _with_last(
     assert not isinstance(episode.columns, UserError)
     following = {name: episode.columns[name] for name in after if name in episode.columns}
     if len(following) < len(after) or not after:
-        return _without_last(where, episode.name, parts)
+        return _without_last(where, episode.name, parts, ends_at_success)
     last = _join(where, episode.name, following)
     require_numbers(where, episode.name, listing(after), last)
     last = _as_rows(last)
@@ -117,13 +121,17 @@ def _with_last(
     return parts | {"observations": np.concatenate([parts["observations"], last[-1:]])}
 
 
-def _without_last(where: str, name: str, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _without_last(
+    where: str, name: str, parts: dict[str, np.ndarray], ends_at_success: bool
+) -> dict[str, np.ndarray]:
     """Return frames without the last action, unless the task ended there.
 
     What followed it was not recorded. Where the task ended nothing is learned from that, and the
-    last frame stands for it.
+    last frame stands for it. A success is an end where no terminations say otherwise.
     """
-    ends = [parts[part] for part in ("terminations", "success") if part in parts]
+    says = ["terminations"] if "terminations" in parts else ["success"]
+    says += ["success"] if ends_at_success else []
+    ends = [parts[part] for part in says if part in parts]
     terminated = any(bool(values[-1:].any()) for values in ends)
     steps = len(parts["actions"]) - (not terminated)
     if steps < 1:

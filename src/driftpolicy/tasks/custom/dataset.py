@@ -62,6 +62,7 @@ def load_dataset(task: Task, path: Path, options: LoadOptions | None = None) -> 
     reading = ReadOptions(
         columns=parse_columns(task.custom.columns),
         skip_broken=options.skip_broken,
+        ends_at_success=task.custom.reward == "success",
         warn=options.warn,
     )
     recording = format_of(path).read(path, reading)

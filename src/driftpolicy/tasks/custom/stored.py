@@ -55,5 +55,7 @@ class ReadOptions:
     """What parts are made of, where the user says so."""
     skip_broken: bool = False
     """Whether to leave out episodes that are broken."""
+    ends_at_success: bool = False
+    """Whether a success ends the task, also where the data have terminations that say otherwise."""
     warn: Callable[[str], object] = print
     """Called with a line for each episode that is left out."""

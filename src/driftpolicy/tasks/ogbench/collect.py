@@ -156,7 +156,8 @@ def _require_room(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size:
         raise UserError(
-            f"{path} will have {format_bytes(size)}, the disk has room for {format_bytes(free)}"
+            f"{path} and its parts need {format_bytes(size)}, the disk has room for "
+            f"{format_bytes(free)}"
         )
 
 
@@ -201,15 +202,17 @@ def collect(
     def make(numbers: range) -> Generator[dict[str, np.ndarray], None, None]:
         with Workers(min(processes, len(numbers)), Collector, family, kind, seed) as workers:
             calls = [(episode, episode_steps) for episode in numbers]
-            yield from workers.map(Collector.collect, calls)
+            for number, part in zip(numbers, workers.map(Collector.collect, calls), strict=True):
+                if number == numbers[0]:  # the file is written beside all of its parts
+                    size = sum(array.nbytes for array in part.values())
+                    _require_room(path, (len(numbers) + episodes) * size)
+                yield part
 
     parts: list[dict[str, np.ndarray]] = []
     versions = {name: metadata.version(name) for name in ("ogbench", "mujoco", "numpy")}
     identity = [family, kind, seed, episode_steps, versions, metadata.version("driftpolicy")]
     with contextlib.closing(kept_parts(path, {"parts": identity}, episodes, make)) as coming:
         for part in coming:
-            if not parts:  # for the parts that are kept, and for the file
-                _require_room(path, 2 * episodes * sum(array.nbytes for array in part.values()))
             parts.append(part)
             yield len(parts)
     # Each episode's array goes as it is copied: no moment with all the data twice.

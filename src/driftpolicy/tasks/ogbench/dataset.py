@@ -21,7 +21,7 @@ from driftpolicy.data.findings import Finding, leave_out
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.accepting import accepted_data
-from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
 from driftpolicy.tasks.ogbench.environment import (
     ACTION_DIM,
     make_simulator,
@@ -29,6 +29,7 @@ from driftpolicy.tasks.ogbench.environment import (
     sparse_rewards,
 )
 from driftpolicy.tasks.ogbench.places import PUBLISHED_FOLDER, collected_path
+from driftpolicy.tasks.places import first_file, origin_by_place
 from driftpolicy.tasks.task import Task
 
 BASE_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
@@ -74,7 +75,7 @@ def find_dataset(task: Task, data: str | None = None) -> Path | None:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Return who made a file, as far as it says: its metadata, or ``{"origin": "published"}``.
+    """Return who made a file, as far as it says: its metadata, or the origin by its place.
 
     ``crc32`` identifies the contents: the checksums of the arrays as the file lists them.
 
@@ -88,7 +89,7 @@ def describe(path: Path) -> dict[str, Any]:
     except (ValueError, TypeError):
         raise UserError(f"{path}: its metadata are not of this program") from None
     return {
-        "origin": "published",
+        "origin": origin_by_place(path, PUBLISHED_FOLDER),
         **metadata,
         "path": str(path),
         "crc32": f"{zlib.crc32(crc32):08x}",

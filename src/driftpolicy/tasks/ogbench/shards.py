@@ -24,7 +24,7 @@ def list_shards(folder: Path) -> list[Path]:
     shards = [path for path in folder.glob("*.npz") if not re.search(r"-val\b", path.stem)]
     if not shards:
         raise UserError(f"{folder} holds no file of training data (.npz)")
-    return sorted(shards, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
+    return sorted(shards, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))
 
 
 @dataclasses.dataclass(frozen=True)
