@@ -294,3 +294,17 @@ class Benchmark(ABC):
             UserError: if they are not, or not as one file.
         """
         raise UserError(f"nobody publishes data of {task.environment}")
+
+
+def first_file(data: str | None, places: Iterable[Path]) -> Path | None:
+    """Return the file that ``data`` names, or without it the first of ``places`` that is there.
+
+    Raises:
+        UserError: if ``data`` is given and is not a file.
+    """
+    if data is None:
+        return next((path for path in places if path.is_file()), None)
+    path = Path(data).expanduser()
+    if not path.is_file():
+        raise UserError(f"--data {data}: no such file")
+    return path

@@ -21,7 +21,7 @@ from driftpolicy.data.findings import Finding, leave_out
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.accepting import accepted_data
-from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
 from driftpolicy.tasks.ogbench.environment import (
     ACTION_DIM,
     make_simulator,
@@ -29,7 +29,7 @@ from driftpolicy.tasks.ogbench.environment import (
     sparse_rewards,
 )
 from driftpolicy.tasks.ogbench.places import PUBLISHED_FOLDER, collected_path
-from driftpolicy.tasks.places import first_file, origin_by_place
+from driftpolicy.tasks.places import origin_by_place
 from driftpolicy.tasks.task import Task
 
 BASE_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"

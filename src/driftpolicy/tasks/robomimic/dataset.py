@@ -16,8 +16,8 @@ from driftpolicy.data.findings import Finding, leave_out, read_whole
 from driftpolicy.data.transitions import Dataset
 from driftpolicy.errors import UserError
 from driftpolicy.tasks.accepting import accepted_data
-from driftpolicy.tasks.benchmark import LoadedData, LoadOptions
-from driftpolicy.tasks.places import first_file, origin_by_place
+from driftpolicy.tasks.benchmark import LoadedData, LoadOptions, first_file
+from driftpolicy.tasks.places import origin_by_place
 from driftpolicy.tasks.robomimic.checks import against_task, misfit, sizes_of
 from driftpolicy.tasks.robomimic.completion import Completion
 from driftpolicy.tasks.robomimic.demonstrations import Demo, DemoFile
