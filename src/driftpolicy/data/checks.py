@@ -52,7 +52,6 @@ def check_episodes(episodes: Iterable[Episode], demands: Demands) -> list[Findin
     others = [
         _Worth(demands),
         _Observed(demands),
-        _Constant(),
         Motion(),
         Still(bounds, demands.action_high),
         Copied(),
@@ -139,7 +138,7 @@ class _Bounds:
 
 
 class _Observed:
-    """Reports observations that the environment does not give, and values that nothing measures."""
+    """Reports what the environment does not give, nothing measures, or never changes."""
 
     def __init__(self, demands: Demands):
         self._low, self._high = demands.observation_low, demands.observation_high
@@ -154,8 +153,8 @@ class _Observed:
 
     def see(self, episode: Episode) -> None:
         rows = episode.observations
-        self._extremes.see(rows)
-        size = np.abs(np.stack([rows.min(axis=0), rows.max(axis=0)]).astype(float)).max(axis=0)
+        low, high = self._extremes.see(rows)
+        size = np.maximum(-np.float64(low), high)
         more = size > self._greatest
         self._next = np.where(more, self._greatest, np.maximum(self._next, size))
         self._where = np.where(more, len(self._names), self._where)
@@ -183,6 +182,13 @@ class _Observed:
                 f"number {worst} of the observations, counted from 0, reaches "
                 f"{self._greatest[worst]:g} in {self._names[self._where[worst]]}, and no more than "
                 f"{self._next[worst]:g} in the others: if that is a fault, leave the episode out"
+            )
+        constant = np.flatnonzero(self._extremes.low == self._extremes.high)
+        if len(constant):
+            yield Finding(
+                f"observations never change in these of their {self._extremes.low.size} numbers, "
+                f"counted from 0: {listing(constant, _NAMED)}; a sensor that was off misleads the "
+                "policy once it is on"
             )
 
 
@@ -233,25 +239,6 @@ class _Worth:
                 f"all {self._ended:,} terminations come in step {self._longest}, none as a "
                 "success: if that is a time limit, store false for them, since no value follows a "
                 "termination"
-            )
-
-
-class _Constant:
-    """Reports numbers of observations that never change."""
-
-    def __init__(self):
-        self._extremes = Extremes()
-
-    def see(self, episode: Episode) -> None:
-        self._extremes.see(episode.observations)
-
-    def findings(self) -> Iterator[Finding]:
-        constant = np.flatnonzero(self._extremes.low == self._extremes.high)
-        if len(constant):
-            yield Finding(
-                f"observations never change in these of their {self._extremes.low.size} numbers, "
-                f"counted from 0: {listing(constant, _NAMED)}; a sensor that was off misleads the "
-                "policy once it is on"
             )
 
 

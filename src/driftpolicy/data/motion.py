@@ -23,10 +23,11 @@ class Extremes:
         self.low: Any = np.inf
         self.high: Any = -np.inf
 
-    def see(self, rows: np.ndarray) -> None:
-        """Look at rows, at least one."""
-        self.low = np.minimum(self.low, rows.min(axis=0))
-        self.high = np.maximum(self.high, rows.max(axis=0))
+    def see(self, rows: np.ndarray) -> tuple[Any, Any]:
+        """Look at rows, at least one; return the extremes of these."""
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+        return low, high
 
 
 class Motion:

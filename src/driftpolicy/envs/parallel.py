@@ -180,14 +180,8 @@ class Workers(Generic[_Target]):
         """
         results = []
         while not results:
-            for connection in self._answered():
-                assert isinstance(connection, Connection)
-                worker = self._connections.index(connection)
-                try:
-                    kind, value = connection.recv()
-                except (EOFError, ConnectionResetError):
-                    raise self._died(worker) from None
-                self._owed[worker] -= 1
+            for worker in map(self._connections.index, self._answered()):
+                kind, value = self._receive(worker)
                 if self._unwanted[worker]:
                     self._unwanted[worker] -= 1
                 elif kind == "user error":
@@ -197,6 +191,15 @@ class Workers(Generic[_Target]):
                 else:
                     results.append((worker, value))
         return results
+
+    def _receive(self, worker: int) -> tuple[str, Any]:
+        """Return a worker's next reply."""
+        try:
+            reply = self._connections[worker].recv()
+        except (EOFError, ConnectionResetError):
+            raise self._died(worker) from None
+        self._owed[worker] -= 1
+        return reply
 
     def _answered(self) -> list[Any]:
         """Wait for connections that can be read."""

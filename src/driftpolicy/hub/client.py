@@ -138,12 +138,13 @@ def pull(
         local_dir=folder,
     )
     with _one_line(place, hub, api):
-        if folder is None and place.revision and _COMMIT.fullmatch(place.revision):
+        if place.revision and _COMMIT.fullmatch(place.revision):
+            commit = place.revision
             with contextlib.suppress(hub.errors.LocalEntryNotFoundError):
-                found = fetch(revision=place.revision, local_files_only=True)
-                return Path(found), place.revision
-        # Which commit a branch or a tag means is asked each time, never taken from a copy.
-        commit = api.repo_info(place.name, repo_type=kind, revision=place.revision).sha
+                if folder is None:
+                    return Path(fetch(revision=commit, local_files_only=True)), commit
+        else:  # asked each time, never taken from a copy
+            commit, _ = contents(place, kind)
         return Path(fetch(revision=commit)), commit
 
 

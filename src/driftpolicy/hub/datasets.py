@@ -78,9 +78,10 @@ def pull_data(text: str, folder: Path | None, *, overwrite: bool = False) -> tup
     wanted = sorted(name for name in names if Path(name).suffix in ENDINGS and "/" not in name)
     if not wanted:
         raise UserError(f"{text} holds no data that driftpolicy reads ({', '.join(ENDINGS)})")
-    there = [path.name for path in folder.iterdir()] if folder.exists() else []
-    others = sorted(name for name in there if Path(name).suffix in ENDINGS and name not in wanted)
-    if others:  # of another commit, or of this machine: they would be taken for these
+    there = {path.name for path in folder.glob("*") if path.suffix in ENDINGS}
+    if others := sorted(
+        there - {*wanted}
+    ):  # of another commit, or of this machine: they would be taken for these
         raise UserError(
             f"{folder} holds other data than {place.name}@{commit} does ({listing(others)}): move "
             "them away, or name another folder"

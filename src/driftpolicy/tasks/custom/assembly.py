@@ -129,10 +129,9 @@ def _without_last(
     What followed it was not recorded. Where the task ended nothing is learned from that, and the
     last frame stands for it. A success is an end where no terminations say otherwise.
     """
-    says = ["terminations"] if "terminations" in parts else ["success"]
-    says += ["success"] if ends_at_success else []
-    ends = [parts[part] for part in says if part in parts]
-    terminated = any(bool(values[-1:].any()) for values in ends)
+    ends = [parts[part] for part in ("terminations", "success") if part in parts]
+    counted = ends if ends_at_success else ends[:1]
+    terminated = any(bool(values[-1:].any()) for values in counted)
     steps = len(parts["actions"]) - (not terminated)
     if steps < 1:
         raise UserError(f"{where}: {name} has one frame; needed are two")
