@@ -80,5 +80,5 @@ def test_what_the_papers_suites_save(names, alone, shared):
 def test_remedies_that_act_online_share_an_offline_phase():
     """One per seed for all of them, and one for each remedy that changes the offline phase."""
     configs = [cell.config for cell in find_suite("remedies").cells]
-    alone, phases = 63 * 25_000 + 6 * 20_000, (4 * 3 + 2) * 25_000 + 3 * 20_000
+    alone, phases = 72 * 25_000 + 6 * 20_000, (4 * 3 + 2) * 25_000 + 3 * 20_000
     assert offline_steps_made(configs) == (alone, phases)
