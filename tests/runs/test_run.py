@@ -5,13 +5,15 @@ import os
 import re
 import subprocess
 
+import numpy as np
 import pytest
 
 from driftpolicy.config import resolve
 from driftpolicy.errors import UserError
 from driftpolicy.runs import Run, Summary, load_run
-from driftpolicy.runs.curves import plot_curves
+from driftpolicy.runs.curves import plot_curves, recent_success
 from driftpolicy.runs.folder import RunFolder
+from driftpolicy.runs.tables import Training
 
 TASK = "cube-single-play-singletask-task1-v0"
 EVALUATIONS = (
@@ -58,6 +60,27 @@ def test_a_finished_run(folder):
     assert (run.saved_step, run.logged_step) == (12_000, 9000)
     plot_curves(run, title="a run", out=folder.curves)
     assert run.curves == folder.curves
+
+
+def test_training_episodes_succeed_as_often_as_over_a_tenth_of_the_rows():
+    """Each row counts by its episodes: one of 100 steps for a failure of 300 is three for one."""
+    steps = np.arange(0, 2100, 100)
+    rates = np.tile([1.0, 0.0], 11)[:21]
+    rates[0] = np.nan  # offline
+    lengths = np.where(rates == 1.0, 100.0, 300.0)
+    training = Training(steps, ("offline",) + 20 * ("online",), {"episode_success": rates})
+    at, plain = recent_success(training)
+    assert at.tolist() == steps[1:].tolist()
+    assert plain.tolist() == [0.0] + 19 * [50.0]
+    metrics = {"episode_success": rates, "episode_length": lengths}
+    _, weighted = recent_success(Training(steps, training.phases, metrics))
+    np.testing.assert_allclose(weighted, [0.0] + 19 * [75.0])
+
+
+def test_no_training_episode_ended():
+    for metrics in ({}, {"episode_success": np.full(3, np.nan)}):
+        at, recent = recent_success(Training(np.arange(3), 3 * ("offline",), metrics))
+        assert (len(at), len(recent)) == (0, 0)
 
 
 def test_a_run_under_way_has_no_film_and_no_summary(folder):

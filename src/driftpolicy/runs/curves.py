@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from driftpolicy.runs.run import Run
+from driftpolicy.runs.tables import Training
 
 _BLUE, _RED, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _COLOURS = (_BLUE, _RED, _GREEN, _PINK)
@@ -36,18 +37,12 @@ def plot_curves(run: Run, *, title: str, out: Path) -> None:
         color=_BLUE,
         label="evaluation",
     )
-    episodes = training.metrics.get("episode_success", np.full(len(training.steps), np.nan))
-    measured = ~np.isnan(episodes)
-    if measured.any():
-        success.plot(
-            training.steps[measured],
-            100 * episodes[measured],
-            color="0.6",
-            linewidth=1,
-            label="training episodes",
-        )
+    steps, recent = recent_success(training)
+    if len(steps):
+        success.plot(steps, recent, color="0.6", linewidth=1, label="training episodes, recent")
     success.set(xlabel="step", ylabel="success (%)", ylim=(-3, 103))
-    success.legend(loc="lower right", frameon=False)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+    success.legend(frameon=False, fontsize="small", **below)
     norms = [name for name in training.metrics if "raw_norm" in name]
     names = norms or [name for name in training.metrics if name.endswith("_loss")]
     for index, name in enumerate(names):
@@ -64,8 +59,7 @@ def plot_curves(run: Run, *, title: str, out: Path) -> None:
     if names:
         if not any((training.metrics[name] < 0).any() for name in names):  # NaN is not below 0
             fitting.set_ylim(bottom=0)
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
-        fitting.legend(frameon=False, fontsize="small", ncols=2, **below)
+        fitting.legend(frameon=False, fontsize="small", **below)
     for axis in axes:
         if offline_steps:
             axis.axvspan(0, offline_steps, color="0.93", zorder=0)
@@ -83,3 +77,23 @@ def plot_curves(run: Run, *, title: str, out: Path) -> None:
     figure.suptitle(title, fontsize="medium")
     figure.savefig(out, dpi=150)
     plt.close(figure)
+
+
+def recent_success(training: Training) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps at which training episodes had ended, and how many of them succeeded lately.
+
+    A row of the training's log has the mean of few episodes, so a line through the rows jumps
+    between 0 and 100. The second array is the percentage over a tenth of the rows, up to each.
+    A row counts by the number of its episodes, which is as their mean length is short.
+    """
+    nothing = np.full(len(training.steps), np.nan)
+    rates = training.metrics.get("episode_success", nothing)
+    ended = ~np.isnan(rates)
+    if not ended.any():
+        return training.steps[ended], rates[ended]
+    lengths = training.metrics.get("episode_length", np.ones_like(rates))[ended]
+    window = np.ones(max(1, ended.sum() // 10))
+    counts = 1 / np.fmax(lengths, 1.0)  # of episodes, up to a factor
+    successes = np.convolve(counts * rates[ended], window)[: len(counts)]
+    episodes = np.convolve(counts, window)[: len(counts)]
+    return training.steps[ended], 100 * successes / episodes
