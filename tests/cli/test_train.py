@@ -121,7 +121,12 @@ def one_line(capsys, arguments: list[str]) -> str:
         (["train", TASK, "--method"], "argument --method: expected one argument"),
         (["train", TASK, "--method", "iql", "--positives", "2"], "arguments: --positives 2"),
         (["train", TASK, "--terminal-windows", "x"], "invalid choice: 'x' (choose from 'drop'"),
-        (["train", TASK, "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["train", TASK, "--colour", "red"], "arguments: --colour red (dfp train --help"),
+        (["train", TASK, "--batchsize=3"], "arguments: --batchsize=3; nearest: --batch-size"),
+        (
+            ["data", "collect", "lift", "--epsodes", "3"],
+            "--epsodes 3; nearest: --episodes (dfp data",
+        ),
         (["train", TASK, "--max-minutes", "-1"], "must be above 0"),
         (["train"], "name a task"),
         (["train", "--config", "none.toml"], "cannot read the settings none.toml: No such file"),

@@ -5,6 +5,7 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
@@ -42,6 +43,16 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **keywords)
         self.register("type", int, whole)
         self.register("type", float, number)
+
+    def parse_known_args(self, args=None, namespace=None):  # of a command too: each knows its flags
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            known = [option.lstrip("-") for option in self._option_string_actions]
+            near = difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=0.7)
+            also = "".join(f"; nearest: --{option}" for option in near)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{also}")
+        return options, unknown
 
     def error(self, message: str):
         raise UserError(f"{message} ({self.prog} --help says more)")
