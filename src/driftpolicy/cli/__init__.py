@@ -44,8 +44,8 @@ class _Parser(argparse.ArgumentParser):
         self.register("type", int, whole)
         self.register("type", float, number)
 
-    def parse_known_args(self, args=None, namespace=None):  # of a command too: each knows its flags
-        options, unknown = super().parse_known_args(args, namespace)
+    def parse_known_args(self, *args: Any, **keywords: Any) -> Any:  # each command knows its flags
+        options, unknown = super().parse_known_args(*args, **keywords)
         if unknown:
             name = unknown[0].partition("=")[0]
             known = [option.lstrip("-") for option in self._option_string_actions]
