@@ -79,9 +79,8 @@ def pull_data(text: str, folder: Path | None, *, overwrite: bool = False) -> tup
     if not wanted:
         raise UserError(f"{text} holds no data that driftpolicy reads ({', '.join(ENDINGS)})")
     there = {path.name for path in folder.glob("*") if path.suffix in ENDINGS}
-    if others := sorted(
-        there - {*wanted}
-    ):  # of another commit, or of this machine: they would be taken for these
+    others = sorted(there.difference(wanted))
+    if others:  # of another commit, or of this machine: they would be taken for these
         raise UserError(
             f"{folder} holds other data than {place.name}@{commit} does ({listing(others)}): move "
             "them away, or name another folder"

@@ -41,8 +41,8 @@ def plot_curves(run: Run, *, title: str, out: Path) -> None:
     if len(steps):
         success.plot(steps, recent, color="0.6", linewidth=1, label="training episodes, recent")
     success.set(xlabel="step", ylabel="success (%)", ylim=(-3, 103))
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
-    success.legend(frameon=False, fontsize="small", **below)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2, "frameon": False}
+    success.legend(fontsize="small", **below)
     norms = [name for name in training.metrics if "raw_norm" in name]
     names = norms or [name for name in training.metrics if name.endswith("_loss")]
     for index, name in enumerate(names):
@@ -59,7 +59,7 @@ def plot_curves(run: Run, *, title: str, out: Path) -> None:
     if names:
         if not any((training.metrics[name] < 0).any() for name in names):  # NaN is not below 0
             fitting.set_ylim(bottom=0)
-        fitting.legend(frameon=False, fontsize="small", **below)
+        fitting.legend(fontsize="small", **below)
     for axis in axes:
         if offline_steps:
             axis.axvspan(0, offline_steps, color="0.93", zorder=0)
