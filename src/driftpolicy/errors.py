@@ -38,9 +38,16 @@ def in_brief(error: object, width: int = 200) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the one of some names that is most like a misspelled one."""
-    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)[0]
+def nearest(name: str, known: Iterable[str], *, most: int = 1, alike: float = 0.0) -> str:
+    """Return those names that are most like a misspelled one, joined by commas.
+
+    Args:
+        name: the misspelled one.
+        known: to choose from.
+        most: how many to return.
+        alike: from 0 to 1; names less like it (by difflib's ratio) are left out.
+    """
+    return ", ".join(difflib.get_close_matches(name, sorted(known), n=most, cutoff=alike))
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:

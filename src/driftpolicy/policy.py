@@ -14,6 +14,7 @@ from driftpolicy.hub.policies import pull_policy
 from driftpolicy.runs.checkpoints import checkpoint_of
 from driftpolicy.scaling import Scaling
 from driftpolicy.training.restore import load_agent
+from driftpolicy.training.seeding import key_of
 
 
 class Policy:
@@ -50,10 +51,10 @@ class Policy:
 
         Args:
             observation: as the task's environment gives it.
-            seed: of the decision's noise; the same seed gives the same chunk.
+            seed: of the decision's noise, from 0 to 2^32 - 1; the same seed gives the same chunk.
 
         Raises:
-            UserError: if the observation has the wrong size or is not finite.
+            UserError: if the observation has the wrong size or is not finite, or for another seed.
         """
         observation = np.asarray(observation, np.float32)
         if observation.shape[-1:] != (self.observation_dim,):
@@ -65,7 +66,7 @@ class Policy:
             raise UserError("the observation holds NaN or infinity")
         if self.scaling is not None:
             observation = self.scaling.observations(observation)
-        noise = self.rule.draw_noise(jax.random.key(seed), observation.shape[:-1])
+        noise = self.rule.draw_noise(key_of(seed), observation.shape[:-1])
         chunk = np.asarray(self._decide(self.rule, observation, noise))
         return chunk if self.scaling is None else self.scaling.raw_actions(chunk)
 

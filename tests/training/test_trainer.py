@@ -274,5 +274,8 @@ def test_a_policy_needs_the_path_alone(whole):
         policy.act(np.zeros(27), seed=0)
     with pytest.raises(UserError, match="NaN"):
         policy.act(np.full(28, np.nan), seed=0)
+    for seed in (-1, 2**32):  # each would be another seed's chunk
+        with pytest.raises(UserError, match=f"seed must be from 0 to 4294967295, not {seed}"):
+            policy.act(observation, seed=seed)
     with pytest.raises(UserError, match="nowhere does not exist"):
         driftpolicy.load_policy(folder.path / "nowhere")

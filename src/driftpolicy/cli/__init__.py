@@ -5,7 +5,6 @@ flags depend on the arguments, ``look_ahead(parser, arguments)`` declares those.
 """
 
 import argparse
-import difflib
 import errno
 import importlib
 import os
@@ -15,7 +14,7 @@ from typing import Any
 
 from driftpolicy import __version__
 from driftpolicy.cli.numbers import number, whole
-from driftpolicy.errors import FieldError, UserError, in_brief
+from driftpolicy.errors import FieldError, UserError, in_brief, nearest
 from driftpolicy.flags import flag
 from driftpolicy.progress import Lasting, drop_output
 
@@ -49,8 +48,8 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             name = unknown[0].partition("=")[0]
             known = [option.lstrip("-") for option in self._option_string_actions]
-            near = difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=0.7)
-            also = "".join(f"; nearest: --{option}" for option in near)
+            near = nearest(name.lstrip("-"), known, alike=0.7)
+            also = f"; nearest: --{near}" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{also}")
         return options, unknown
 

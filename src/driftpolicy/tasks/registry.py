@@ -1,13 +1,12 @@
 """The benchmarks there are, and their tasks by name."""
 
-import difflib
 import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from driftpolicy.envs.base import Environment
-from driftpolicy.errors import UserError
+from driftpolicy.errors import UserError, nearest
 from driftpolicy.tasks.benchmark import RENDER_SIZE, Benchmark
 from driftpolicy.tasks.custom.benchmark import Custom
 from driftpolicy.tasks.ogbench.benchmark import OGBench
@@ -78,16 +77,15 @@ def find_task(name: str) -> Task:
         task = benchmark.find_task(name)
         if task is not None:
             return task
-    near = _nearest(name, task_names())
-    raise UserError(f"unknown task {name!r}; nearest: {', '.join(near)} (dfp tasks lists all)")
+    near = nearest(name, task_names(), most=3, alike=0.5) or _with_its_words(name, task_names())
+    raise UserError(f"unknown task {name!r}; nearest: {near} (dfp tasks lists all)")
 
 
-def _nearest(name: str, names: list[str]) -> list[str]:
-    """Return three names that look alike, or else those with the most words in common."""
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+def _with_its_words(name: str, names: list[str]) -> str:
+    """Return the three names with the most words of a name, joined by commas."""
     words = set(re.findall(r"[^-_ ]+", name))
     shared = sorted(names, key=lambda known: -len(words & set(re.findall(r"[^-]+", known))))
-    return (near or shared)[:3]
+    return ", ".join(shared[:3])
 
 
 def find_task_of_dataset(name: str) -> Task:
@@ -104,8 +102,7 @@ def find_task_of_dataset(name: str) -> Task:
         named |= benchmark.datasets()
     if name in named:
         return named[name]
-    near = difflib.get_close_matches(name, named, n=3, cutoff=0.3) or sorted(named)[:3]
-    raise UserError(f"unknown dataset {name!r}; nearest: {', '.join(near)}")
+    raise UserError(f"unknown dataset {name!r}; nearest: {nearest(name, named, most=3)}")
 
 
 def missing_data(task: Task) -> UserError:
