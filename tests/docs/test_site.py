@@ -84,7 +84,7 @@ def test_the_columns_of_the_files_are_described():
 @pytest.mark.parametrize(
     ("link", "there"),
     [
-        ("../results/small/README.md", "results/small/README.md"),
+        ("../results/short/README.md", "results/short/README.md"),
         ("../src/driftpolicy/agents/dfp.py", "reference/python/agents.md#driftpolicy.agents.dfp"),
         ("../src/driftpolicy/suites", "source/src/driftpolicy/suites/index.md"),
         ("../examples/field.py", "source/examples/field.py.md"),

@@ -126,6 +126,12 @@ def test_no_two_methods_look_alike():
         assert len(set(ways)) == len(ways)
 
 
+def test_a_variant_looks_like_its_method_where_nothing_else_does():
+    looks = style.styles(["dfp@published", "fql@a", "fql@b"])
+    assert looks["dfp@published"] == style.METHOD_STYLES["dfp"]
+    assert style.METHOD_STYLES["fql"] not in (looks["fql@a"], looks["fql@b"])
+
+
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2)."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

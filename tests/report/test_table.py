@@ -237,6 +237,17 @@ def test_damage_is_one_line_on_every_command(runs, tmp_path, capsys, name, old, 
         assert str(path) in err
 
 
+def test_a_part_of_a_suite_is_shown_alone(runs, tmp_path, capsys):
+    suite = str(tmp_path / "two.toml")
+    command = ["benchmark", "table", suite, "--runs", str(runs), "--format", "markdown", "--only"]
+    assert main([*command, "!*/dfp/*"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert any(row.startswith("| qc-fql |") for row in rows)
+    assert not any(row.startswith("| dfp |") for row in rows)
+    assert main([*command, "lift"]) == 2
+    assert "--only lift: no such run" in capsys.readouterr().err
+
+
 def test_a_damaged_config_is_left_out_and_named(runs, suite):
     path = runs / CUBE / "dfp/seed2/config.json"
     path.write_bytes(path.read_bytes().replace(b"256", b"25\xff", 1))

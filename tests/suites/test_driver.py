@@ -11,8 +11,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from driftpolicy.cli.benchmark_run import conclude, select
-from driftpolicy.errors import UserError
+from driftpolicy.cli.benchmark_run import conclude
 from driftpolicy.runs.folder import RunFolder
 from driftpolicy.suites import driver as driving
 from driftpolicy.suites.display import SuiteDisplay
@@ -266,15 +265,6 @@ def concluded(driver: Driver, stop: Stop | None = None) -> tuple[str, int]:
     console = Console(file=io.StringIO(), width=60)
     code = conclude(driver, stop or Stop(None), console)
     return console.file.getvalue(), code
-
-
-def test_runs_are_chosen_by_patterns():
-    some = cells(3)
-    assert select(some, None) == some
-    assert select(some, ["*/dfp/seed[02]"]) == [some[0], some[2]]
-    assert select(some, ["*seed1", "cube-*seed0"]) == [some[0], some[1]]
-    with pytest.raises(UserError, match="--only lift: no such run; the first is cube-single"):
-        select(some, ["lift"])
 
 
 def test_data_are_prepared_once_per_dataset_and_only_for_what_is_missing(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from driftpolicy.errors import UserError
-from driftpolicy.suites.suite import find_suite, make_cell, suite_names
+from driftpolicy.suites.suite import Suite, find_suite, make_cell, suite_names
+from tests.suites.common import cells
 
 TASK = "cube-single-play-singletask-task1-v0"
 DOCS = Path(__file__).parents[2] / "docs" / "benchmark.md"
@@ -151,3 +152,19 @@ def test_the_documented_example_is_a_suite(tmp_path):
     ]
     assert suite.cells[3].config.agent.temperatures == (0.2,)
     assert suite.cells[0].config.online_steps == 20_000
+
+
+def test_runs_are_chosen_by_patterns():
+    some = tuple(cells(3))
+    suite = Suite("three", "Three", some)
+    assert suite.only(None) == suite
+    assert suite.only(["*/dfp/seed[02]"]).cells == (some[0], some[2])
+    assert suite.only(["*seed1", "cube-*seed0"]).cells == (some[0], some[1])
+    assert suite.only(["!*seed1"]).cells == (some[0], some[2])
+    assert suite.only(["*seed1", "*seed2", "!*seed1"]).cells == (some[2],)
+    with pytest.raises(UserError, match="--only lift: no such run; the first is cube-single"):
+        suite.only(["lift"])
+    with pytest.raises(UserError, match="--only !lift: no such run"):
+        suite.only(["!lift"])
+    with pytest.raises(UserError, match=r"--only \*seed1 !\*seed1: leaves no run"):
+        suite.only(["*seed1", "!*seed1"])

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from driftpolicy.cli.benchmark_table import add_suite, runs_folder
+from driftpolicy.cli.benchmark_table import add_only, add_suite, runs_folder
 from driftpolicy.progress import busy
 
 
@@ -16,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="ending in .png, .svg or .pdf, or several [curves.* in the folder of the runs]",
     )
+    add_only(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.report.suite_report import make_report
     from driftpolicy.suites.suite import join_suites
 
-    suite = join_suites(options.suites)
+    suite = join_suites(options.suites).only(options.only)
     root = runs_folder(options, suite.name)
     outs = [Path(out).expanduser() for out in options.out or ()]
     outs = outs or [root / f"curves.{name}" for name in FORMATS]

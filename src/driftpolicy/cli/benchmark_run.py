@@ -2,21 +2,18 @@
 
 import argparse
 import math
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
+from driftpolicy.cli.benchmark_table import add_only
 from driftpolicy.cli.numbers import number, whole
 from driftpolicy.cli.train import add_max_minutes
-from driftpolicy.errors import UserError
 
 if TYPE_CHECKING:
     from driftpolicy.suites.driver import Driver
-    from driftpolicy.suites.suite import Cell
     from driftpolicy.training.launch import Stop
 
 
@@ -24,12 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("suite", metavar="SUITE", help="a suite's name, or the path of a .toml")
     parser.add_argument("--out", metavar="FOLDER", help="where run folders are [runs/SUITE]")
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="PATTERN",
-        help="only runs whose TASK/METHOD/seedN matches one of these, such as '*/dfp/*'",
-    )
+    add_only(parser)
     parser.add_argument(
         "--address",
         metavar="HOST:PORT",
@@ -77,14 +69,13 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.suites.suite import find_suite
     from driftpolicy.training.launch import Stop
 
-    suite = find_suite(options.suite)
-    cells = select(suite.cells, options.only)
+    suite = find_suite(options.suite).only(options.only)
     root = Path(options.out or f"runs/{suite.name}")
     console = Console()
     stop = Stop(options.max_minutes)
     display = SuiteDisplay(console, suite.name)
     with RunFolder(root).lock():
-        driver = Driver(cells, root, display, together=options.together)
+        driver = Driver(suite.cells, root, display, together=options.together)
         title = f"[bold]{escape(suite.title)}[/bold], in {root}"
         console.print(title, highlight=False, soft_wrap=True)
         if driver.missing() or driver.count("elsewhere"):
@@ -101,22 +92,6 @@ def run(options: argparse.Namespace) -> int:
             finally:
                 machines.close()
         return conclude(driver, stop, console)
-
-
-def select(cells: "Sequence[Cell]", patterns: list[str] | None) -> "list[Cell]":
-    """Return the runs whose name one of the patterns matches.
-
-    Raises:
-        UserError: naming a pattern that matches none.
-    """
-    for pattern in patterns or ():
-        if not any(fnmatchcase(cell.name, pattern) for cell in cells):
-            raise UserError(f"--only {pattern}: no such run; the first is {cells[0].name}")
-    return [
-        cell
-        for cell in cells
-        if patterns is None or any(fnmatchcase(cell.name, pattern) for pattern in patterns)
-    ]
 
 
 def conclude(driver: "Driver", stop: "Stop", console: Console) -> int:

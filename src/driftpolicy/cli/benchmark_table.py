@@ -20,6 +20,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="[by the ending of --out: .md, .tex, .csv; else for the terminal]",
     )
     parser.add_argument("--out", metavar="FILE", help="write it there instead of printing it")
+    add_only(parser)
+
+
+def add_only(parser: argparse.ArgumentParser) -> None:
+    """Declare the choice among a suite's runs, which run, table and curves share."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="PATTERN",
+        help="only runs whose TASK/METHOD/seedN matches one of these, such as '*/dfp/*'; none that "
+        "one with a ! before it matches: '!*@*'",
+    )
 
 
 def add_suite(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from driftpolicy.report.suite_report import make_report
     from driftpolicy.suites.suite import join_suites
 
-    suite = join_suites(options.suites)
+    suite = join_suites(options.suites).only(options.only)
     out = Path(options.out).expanduser() if options.out else None
     chosen = options.format or "terminal"
     if out and not options.format:

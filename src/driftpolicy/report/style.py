@@ -44,10 +44,19 @@ _CYCLE = [
 
 
 def styles(labels: Sequence[str]) -> dict[str, Style]:
-    """Return the style of each; variants of methods take what no method among them has, in turn."""
-    chosen = {label: METHOD_STYLES[label] for label in labels if label in METHOD_STYLES}
+    """Return the style of each, in its order.
+
+    A variant takes its method's where it is the only one of that method, or else in turn what none
+    among them has.
+    """
+    methods = [label.partition("@")[0] for label in labels]
+    chosen = {
+        label: METHOD_STYLES[method]
+        for label, method in zip(labels, methods, strict=True)
+        if method in METHOD_STYLES and (label == method or methods.count(method) == 1)
+    }
     taken = {(style.colour, style.dashes) for style in chosen.values()}
     free = [style for style in _CYCLE if (style.colour, style.dashes) not in taken]
-    others = [label for label in labels if label not in METHOD_STYLES]
+    others = [label for label in labels if label not in chosen]
     chosen |= {label: free[i % len(free)] for i, label in enumerate(others)}
     return {label: chosen[label] for label in labels}

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,28 @@ class Suite:
     def labels(self) -> tuple[str, ...]:
         """Return the methods with their variants, in order of their first use."""
         return _unique(cell.label for cell in self.cells)
+
+    def only(self, patterns: Sequence[str] | None) -> "Suite":
+        """Return the runs whose name a pattern matches, as a suite of the same name.
+
+        Args:
+            patterns: such as ``*/dfp/*``, for :attr:`Cell.name`; one that begins with ``!`` leaves
+                out what the rest of it matches. None, or none without ``!``: of all runs.
+
+        Raises:
+            UserError: naming a pattern that matches no run, or if all that is chosen is left out.
+        """
+        chosen, left_out = set[str](), set[str]()
+        for pattern in patterns or ():
+            matched = {c.name for c in self.cells if fnmatchcase(c.name, pattern.removeprefix("!"))}
+            if not matched:
+                first = self.cells[0].name
+                raise UserError(f"--only {pattern}: no such run; the first is {first}")
+            (left_out if pattern.startswith("!") else chosen).update(matched)
+        names = (chosen or {cell.name for cell in self.cells}) - left_out
+        if not names:
+            raise UserError(f"--only {' '.join(patterns or ())}: leaves no run")
+        return dataclasses.replace(self, cells=tuple(c for c in self.cells if c.name in names))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
