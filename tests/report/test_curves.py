@@ -1,5 +1,6 @@
 """What the figure draws, not only that it is there."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -124,6 +125,21 @@ def test_no_two_methods_look_alike():
     for group in (METHODS, variants):  # told apart in grey as well
         ways = [(looks[label].dashes, looks[label].marker) for label in group]
         assert len(set(ways)) == len(ways)
+
+
+def test_a_legend_of_long_names_stays_inside(panels):
+    from matplotlib import pyplot as plt
+
+    names = {label: f"{label}@a variant with a long name" for label in LABELS}
+    curves = [dataclasses.replace(c, label=names[c.label]) for c in panels[0].curves]
+    panel = dataclasses.replace(panels[0], curves=tuple(curves), published={})
+    figure = make_figure([panel], style.styles(list(names.values())))
+    figure.draw_without_rendering()
+    extent = figure.legends[-1].get_window_extent()
+    plt.close(figure)
+    assert len(figure.legends) == 1
+    assert extent.x0 >= 0
+    assert extent.x1 <= figure.bbox.width
 
 
 def test_a_variant_looks_like_its_method_where_nothing_else_does():

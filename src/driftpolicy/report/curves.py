@@ -168,15 +168,19 @@ def make_figure(panels: Sequence[Panel], looks: Mapping[str, Style]) -> Any:
     for axis in axes[:, 0]:
         axis.set_ylabel("success (%)", labelpad=1)
     marks = any(panel.published for panel in panels)
-    figure.legend(
-        handles=_legend([(label, looks[label]) for label in drawn], marks),
-        loc="outside lower center",
-        ncols=min(4, len(drawn) + marks),
-        frameon=False,
-        handlelength=2.4,
-        columnspacing=1.0,
-        title="steps (grey: offline); bands: 95% over seeds",
-    )
+    for ncols in range(min(4, len(drawn) + marks), 0, -1):
+        legend = figure.legend(
+            handles=_legend([(label, looks[label]) for label in drawn], marks),
+            loc="outside lower center",
+            ncols=ncols,
+            frameon=False,
+            handlelength=2.4,
+            columnspacing=1.0,
+            title="steps (grey: offline); bands: 95% over seeds",
+        )
+        if ncols == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()  # long names would be cut off at both sides
     return figure
 
 
