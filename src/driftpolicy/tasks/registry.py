@@ -77,7 +77,8 @@ def find_task(name: str) -> Task:
         task = benchmark.find_task(name)
         if task is not None:
             return task
-    near = nearest(name, task_names(), most=3, alike=0.5) or _with_its_words(name, task_names())
+    names = task_names()
+    near = nearest(name, names, most=3, alike=0.5) or _with_its_words(name, names)
     raise UserError(f"unknown task {name!r}; nearest: {near} (dfp tasks lists all)")
 
 
